@@ -1,0 +1,108 @@
+// The kinds of value that a parameter may have: how each is called in the manual and in a fault, and how its text is
+// read. Which parameter has which kind is decided in params.ts.
+
+/** Where the torrent of an install without a catalog is found. */
+export type TorrentSource =
+  | { readonly kind: 'magnet'; readonly uri: string }
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'file'; readonly path: string };
+
+/** A kind of value: what it is called in the manual and in a fault, and how its text is read. */
+export interface Kind<T> {
+  readonly expects: string;
+  /** Undefined when the text is not of this kind. */
+  read(text: string): T | undefined;
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+export const DEFAULT_HTTP_PORT = 8080;
+
+export const flag: Kind<boolean> = {
+  expects: 'y or n',
+  read: (text) => {
+    if (/^(y|yes|true|1|on)$/i.test(text)) return true;
+    if (/^(n|no|false|0|off)$/i.test(text)) return false;
+    return undefined;
+  },
+};
+
+export const name: Kind<string> = {
+  expects: 'a name of letters, digits, `.`, `_`, `-`',
+  read: (text) => (NAME.test(text) ? text : undefined),
+};
+
+export const names: Kind<readonly string[]> = {
+  expects: 'names with commas between',
+  read: (text) => {
+    const list = splitList(text);
+    return list.every((item) => NAME.test(item)) ? Object.freeze(list) : undefined;
+  },
+};
+
+export const addresses: Kind<readonly string[]> = {
+  expects: 'IPv4 or IPv6 addresses with commas between',
+  read: (text) => {
+    const list = splitList(text);
+    return list.every(isAddress) ? Object.freeze(list) : undefined;
+  },
+};
+
+export const folder: Kind<string> = {
+  expects: 'an absolute path',
+  read: (text) => (text.startsWith('/') && !text.includes('\0') ? text : undefined),
+};
+
+export const server: Kind<string> = {
+  expects: 'a host, host:port, or http(s) URL',
+  read: readServer,
+};
+
+export const torrent: Kind<TorrentSource> = {
+  expects: 'magnet:?..., an http(s) URL, or the path of a .torrent file',
+  read: (text) => {
+    if (text === '' || text.includes('\0')) return undefined;
+    if (/^magnet:/i.test(text)) return text.startsWith('?', 7) ? { kind: 'magnet', uri: text } : undefined;
+    if (!/^[a-z][a-z0-9+.-]*:/i.test(text)) return { kind: 'file', path: text };
+    return readUrl(text) === undefined ? undefined : { kind: 'url', url: text };
+  },
+};
+
+export const consoleStyle: Kind<'text' | 'json'> = {
+  expects: 'text or json',
+  read: (text) => (text === 'text' || text === 'json' ? text : undefined),
+};
+
+export function whole(unit: string, min: number, max: number, scale = 1): Kind<number> {
+  return {
+    expects: `a whole number${unit === '' ? '' : ` of ${unit}`}, ${min} to ${max}`,
+    read: (text) => {
+      const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+      return value >= min && value <= max ? value * scale : undefined;
+    },
+  };
+}
+
+function splitList(text: string): string[] {
+  return text.split(',').filter((item) => item !== '');
+}
+
+function readServer(text: string): string | undefined {
+  if (/^https?:/i.test(text)) return readUrl(text)?.href.replace(/\/+$/, '');
+  const bare = isAddress(text) && text.includes(':') ? `[${text}]` : text;
+  if (!/^(\[[0-9a-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?$/i.test(bare)) return undefined;
+  const port = /:\d+$/.test(bare) ? '' : `:${DEFAULT_HTTP_PORT}`;
+  return readUrl(`http://${bare}${port}`)?.origin;
+}
+
+/** An http(s) URL without a user name or password: a kernel command line is no place for a secret. */
+function readUrl(text: string): URL | undefined {
+  const url = URL.parse(text);
+  const clean = url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '';
+  return clean ? url : undefined;
+}
+
+function isAddress(text: string): boolean {
+  if (/^\d+\.\d+\.\d+\.\d+$/.test(text))
+    return text.split('.').every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256);
+  return /^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text) && URL.canParse(`http://[${text}]/`);
+}
