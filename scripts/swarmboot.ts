@@ -1,0 +1,24 @@
+// The one command of an image server: the list of its subcommands, and the signals that end them.
+
+import { SwarmbootError } from '../agent/core/errors.ts';
+import packageJson from '../package.json' with { type: 'json' };
+import { type Command, runCommand } from './command.ts';
+
+const COMMANDS: readonly Command[] = [];
+
+const ending = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  // Once: a second signal ends the process at once.
+  process.once(name, () => ending.abort(new SwarmbootError('interrupted', `stopped by ${name}`)));
+}
+// The reader went away (`swarmboot list | head`): nothing is left to say.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit();
+});
+
+process.exitCode = await runCommand(COMMANDS, packageJson.version, process.argv.slice(2), {
+  out: process.stdout,
+  err: process.stderr,
+  signal: ending.signal,
+});
