@@ -1,0 +1,92 @@
+# Every command of the project: `make help` prints them from the comments behind the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DEFAULT_GOAL := help
+
+# npm runs under the machine's own Node; everything else under the Node that package-lock.json pins.
+NPM := PATH='$(PATH)' npm
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+# Debian packages, named here only. libatomic1 is a library of Node 26 itself; the third line goes into the BOEL binaries.
+PRODUCT_PACKAGES := \
+  libatomic1 tar zstd acl attr \
+  busybox-static dosfstools e2fsprogs fdisk util-linux
+DEMO_PACKAGES := mmdebstrap uidmap
+TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin
+BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat
+
+# $(call need,PACKAGES): installs what is missing when root, else says how.
+define need
+missing=''; \
+for package in $(1); do \
+  [[ "$$(dpkg-query -W -f='$${db:Status-Status}' "$$package" 2>/dev/null || true)" == installed ]] || missing+=" $$package"; \
+done; \
+if [[ -n "$$missing" && "$$(id -u)" -ne 0 ]]; then \
+  printf 'Debian packages are missing. Run this, then try again:\n  sudo apt-get install --yes --no-install-recommends%s\n' "$$missing" >&2; \
+  exit 1; \
+elif [[ -n "$$missing" ]]; then \
+  export DEBIAN_FRONTEND=noninteractive; \
+  apt-get --quiet update || (sleep 20; apt-get --quiet update) || echo 'apt-get update failed; trying with the lists at hand' >&2; \
+  apt-get --quiet -o DPkg::Lock::Timeout=600 install --yes --no-install-recommends $$missing; \
+fi
+endef
+
+# Tests of a few seconds each, two at a time: two cores are what a small build machine has.
+TESTS = $(shell find test -name '*.test.ts' -not -path 'test/bench/*' -not -path 'test/lab/*' | sort)
+NODE_TEST := node --test --test-concurrency=2
+
+AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts package-lock.json
+
+.PHONY: help setup packages-product packages-demo packages-test packages-bench \
+  check types lint tidy test boel agent demo bench-engine clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+setup: packages-product packages-demo packages-test node_modules/.package-lock.json ## install what the commands below need (npm packages; Debian packages, when root)
+
+packages-product:
+	@$(call need,$(PRODUCT_PACKAGES))
+packages-demo: packages-product
+	@$(call need,$(DEMO_PACKAGES))
+packages-test: packages-product
+	@$(call need,$(TEST_PACKAGES))
+packages-bench: packages-product
+	@$(call need,$(BENCH_PACKAGES))
+
+node_modules/.package-lock.json: package-lock.json | packages-product
+	$(NPM) ci
+	touch $@
+
+check: types lint tidy ## types, lint, import rules, purity, tidiness: seconds
+
+types: node_modules/.package-lock.json
+	tsc -p .
+
+lint: node_modules/.package-lock.json
+	biome check --error-on-warnings .
+
+tidy: node_modules/.package-lock.json
+	$(NODE_TEST) test/tidy/*.test.ts
+
+test: packages-test types lint ## check, and every test but benchmarks and the lab: minutes
+	$(NODE_TEST) $(TESTS)
+
+boel: build/boel ## collect the BOEL binaries of this machine into build/boel
+build/boel: initrd-builder/boel.ts initrd-builder/libs.ts | node_modules/.package-lock.json
+	node initrd-builder/boel.ts --into $@
+
+agent: build/swarmboot-agent ## bundle the agent into one file and one executable, build/swarmboot-agent
+build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json
+	node scripts/build.ts
+
+demo: packages-demo node_modules/.package-lock.json build/swarmboot-agent build/boel ## a Debian on NODES=8 nodes of this machine (IMAGE=DIR, SIZE=1G, RATE=100 Mbit/s)
+	node scripts/demo.ts
+
+bench-engine: packages-bench node_modules/.package-lock.json ## our peer beside aria2, rtorrent, libtorrent, transmission
+	node test/bench/engine.ts
+
+clean: ## remove all that was built; node_modules stays
+	rm -rf build
