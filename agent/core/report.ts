@@ -1,0 +1,199 @@
+// What a node says of itself: the happenings of an install, the state of the node folded from its stage and its swarms,
+// and how people read both. Decides nothing; sending and printing are done elsewhere.
+
+import type { SeedWaitSight } from './seedwait.ts';
+import { formatBytes, formatDuration, formatRate, type Ms } from './units.ts';
+
+/** In the order in which they run. */
+export const STAGES = [
+  'parameters',
+  'catalog',
+  'BOEL binaries',
+  'staging',
+  'image',
+  'extract',
+  'overrides',
+  'seed-wait',
+  'leave',
+] as const;
+
+export type StageName = (typeof STAGES)[number];
+
+/** What a report takes from the view of one swarm. */
+export interface TransferView {
+  readonly bytesLeft: number;
+  readonly uploadedBytes: number;
+  readonly wastedBytes: number;
+  readonly hashFailures: number;
+  readonly downBytesPerSec: number;
+  readonly upBytesPerSec: number;
+  readonly peers: number;
+  readonly seedersConnected: number;
+  readonly leechersConnected: number;
+  readonly trackerLeechers: number | null;
+}
+
+/** One torrent of the install as it stands. */
+export interface TransferState {
+  /** Bytes of the tarball. */
+  readonly bytes: number;
+  /** Bytes of the tarball that the extraction has taken so far. */
+  readonly extractedBytes: number;
+  readonly view: TransferView;
+}
+
+/** The state of one node. Sums are over all torrents of the install. */
+export interface NodeReport {
+  readonly stage: StageName;
+  /** Of the whole install, 0 to 100: bytes verified and bytes extracted count alike. */
+  readonly percent: number;
+  readonly bytesTotal: number;
+  readonly bytesVerified: number;
+  readonly bytesExtracted: number;
+  readonly downBytesPerSec: number;
+  readonly upBytesPerSec: number;
+  readonly uploadedBytes: number;
+  /** Payload that was thrown away. */
+  readonly wastedBytes: number;
+  readonly hashFailures: number;
+  /** Connections; one machine counts once for each torrent. */
+  readonly peers: number;
+  readonly seeders: number;
+  readonly leechers: number;
+  /** Folder of the staging pool; null before it is chosen. */
+  readonly pool: string | null;
+  /** Until the last byte is verified, at the present rate; null when that cannot be said. */
+  readonly leftMs: Ms | null;
+  readonly elapsedMs: Ms;
+  /** What went wrong and was tried again. */
+  readonly errors: readonly string[];
+}
+
+/** The happenings of an install, each with the name that its log line has. */
+export type InstallEvent =
+  | { readonly fact: 'note'; readonly text: string }
+  | { readonly fact: 'stageBegan'; readonly stage: StageName }
+  | { readonly fact: 'stageEnded'; readonly stage: StageName; readonly ms: Ms }
+  | { readonly fact: 'stageRetried'; readonly stage: StageName; readonly waitMs: Ms; readonly error: string }
+  | { readonly fact: 'stageFailed'; readonly stage: StageName; readonly ms: Ms; readonly error: string }
+  | {
+      readonly fact: 'poolChosen';
+      readonly pool: string;
+      readonly needBytes: number;
+      readonly others: readonly string[];
+    }
+  | {
+      readonly fact: 'extracted';
+      readonly name: string;
+      readonly entries: number;
+      readonly bytes: number;
+      readonly ms: Ms;
+    }
+  | { readonly fact: 'leaving'; readonly reason: string }
+  | { readonly fact: 'installed'; readonly ms: Ms; readonly uploadedBytes: number }
+  | ({ readonly fact: 'report' } & NodeReport);
+
+/** Folds the state of every torrent into one report. */
+export function foldReport(
+  stage: StageName,
+  transfers: readonly TransferState[],
+  more: { readonly pool: string | null; readonly elapsedMs: Ms; readonly errors: readonly string[] },
+): NodeReport {
+  const sum = (pick: (state: TransferState) => number) =>
+    transfers.reduce((total, state) => total + pick(state), 0);
+  const bytesTotal = sum((state) => state.bytes);
+  const bytesLeft = sum((state) => state.view.bytesLeft);
+  const bytesVerified = bytesTotal - bytesLeft;
+  const bytesExtracted = sum((state) => state.extractedBytes);
+  const downBytesPerSec = sum((state) => state.view.downBytesPerSec);
+  return {
+    stage,
+    percent: bytesTotal === 0 ? 0 : Math.floor((50 * (bytesVerified + bytesExtracted)) / bytesTotal),
+    bytesTotal,
+    bytesVerified,
+    bytesExtracted,
+    downBytesPerSec,
+    upBytesPerSec: sum((state) => state.view.upBytesPerSec),
+    uploadedBytes: sum((state) => state.view.uploadedBytes),
+    wastedBytes: sum((state) => state.view.wastedBytes),
+    hashFailures: sum((state) => state.view.hashFailures),
+    peers: sum((state) => state.view.peers),
+    seeders: sum((state) => state.view.seedersConnected),
+    leechers: sum((state) => state.view.leechersConnected),
+    leftMs: downBytesPerSec > 0 && bytesLeft > 0 ? Math.round((bytesLeft / downBytesPerSec) * 1000) : null,
+    ...more,
+  };
+}
+
+/** What the seed-wait looks at, over all torrents; the tracker's word counts once every tracker has spoken. */
+export function foldSight(views: readonly TransferView[]): SeedWaitSight {
+  const leechers = views.map((view) => view.trackerLeechers);
+  return {
+    uploadedBytes: views.reduce((total, view) => total + view.uploadedBytes, 0),
+    leechersConnected: views.reduce((total, view) => total + view.leechersConnected, 0),
+    trackerLeechers: leechers.reduce(
+      (total, count) => (total === null || count === null ? null : total + count),
+      0,
+    ),
+  };
+}
+
+/** One line for people: stage, percent, bytes, rates, peers, time left. */
+export function formatReportLine(report: NodeReport): string {
+  const bytes = `${formatBytes(report.bytesVerified)} of ${formatBytes(report.bytesTotal)}`;
+  const left = report.leftMs === null ? '' : `  left ${formatDuration(report.leftMs)}`;
+  return (
+    `${report.stage.padEnd(13)} ${String(report.percent).padStart(3)} %  ${bytes}` +
+    `  extracted ${formatBytes(report.bytesExtracted)}  down ${formatRate(report.downBytesPerSec)}` +
+    `  up ${formatRate(report.upBytesPerSec)}  peers ${report.peers}${left}`
+  );
+}
+
+/** The lines of one happening as the console shows them; no control characters but the line ends between them. */
+export function formatEvent(event: InstallEvent): string {
+  return linesOf(event).map(printable).join('\n');
+}
+
+function linesOf(event: InstallEvent): string[] {
+  switch (event.fact) {
+    case 'note':
+      return event.text.split('\n');
+    case 'stageBegan':
+      return [`${event.stage} ...`];
+    case 'stageEnded':
+      return [`${event.stage} done in ${formatDuration(event.ms)}`];
+    case 'stageRetried':
+      return [
+        ...event.error.split('\n'),
+        `${event.stage} will be tried again in ${formatDuration(event.waitMs)}`,
+      ];
+    case 'stageFailed':
+      return [`${event.stage} FAILED after ${formatDuration(event.ms)}: ${event.error.split('\n')[0]}`];
+    case 'poolChosen':
+      return [
+        `staging in ${event.pool}, which has the ${formatBytes(event.needBytes)} needed`,
+        ...event.others.map((other) => `  not in ${other}`),
+      ];
+    case 'extracted':
+      return [
+        `${event.name}: ${event.entries} entries, ${formatBytes(event.bytes)} in ${formatDuration(event.ms)}`,
+      ];
+    case 'leaving':
+      return [`leaving the swarm: ${event.reason}`];
+    case 'installed':
+      return [
+        `installed in ${formatDuration(event.ms)}; gave ${formatBytes(event.uploadedBytes)} to other nodes`,
+      ];
+    case 'report':
+      return [formatReportLine(event)];
+  }
+}
+
+/** Control, line separator and bidirectional characters as `\u` escapes, so that no remote text can write a line of its own. */
+export function printable(text: string): string {
+  return text.replace(
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that must not pass
+    /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g,
+    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import {
+  foldReport,
+  foldSight,
+  formatEvent,
+  formatReportLine,
+  type InstallEvent,
+  printable,
+  type TransferView,
+} from '../../agent/core/report.ts';
+import { MIB } from '../../agent/core/units.ts';
+
+function view(more: Partial<TransferView> = {}): TransferView {
+  return {
+    bytesLeft: 0,
+    uploadedBytes: 0,
+    wastedBytes: 0,
+    hashFailures: 0,
+    downBytesPerSec: 0,
+    upBytesPerSec: 0,
+    peers: 0,
+    seedersConnected: 0,
+    leechersConnected: 0,
+    trackerLeechers: 0,
+    ...more,
+  };
+}
+
+const MORE = { pool: '/tmp', elapsedMs: 1000, errors: [] };
+
+test('a report sums up the torrents, verified and extracted bytes counting alike', () => {
+  const image = {
+    bytes: 300 * MIB,
+    extractedBytes: 100 * MIB,
+    view: view({ bytesLeft: 100 * MIB, downBytesPerSec: 10 * MIB, peers: 7 }),
+  };
+  const override = {
+    bytes: 100 * MIB,
+    extractedBytes: 0,
+    view: view({ bytesLeft: 100 * MIB, upBytesPerSec: MIB, peers: 2 }),
+  };
+  const report = foldReport('image', [image, override], MORE);
+  assert.equal(report.percent, 37);
+  assert.equal(report.bytesVerified, 200 * MIB);
+  assert.equal(report.leftMs, 20_000);
+  assert.equal(
+    formatReportLine(report),
+    'image          37 %  200.0 MiB of 400.0 MiB  extracted 100.0 MiB  down 10.0 MiB/s  up 1.0 MiB/s  peers 9  left 0:20',
+  );
+});
+
+test('before any torrent is known a report is all zeros, and nothing is said of the time left', () => {
+  const report = foldReport('catalog', [], { ...MORE, pool: null });
+  assert.deepEqual([report.percent, report.bytesTotal, report.leftMs], [0, 0, null]);
+});
+
+test('percent is 100 only when all is verified and extracted', () => {
+  const parts = fc.record({
+    bytes: fc.nat(1e9),
+    left: fc.float({ min: 0, max: 1, noNaN: true }),
+    out: fc.float({ min: 0, max: 1, noNaN: true }),
+  });
+  fc.assert(
+    fc.property(fc.array(parts, { minLength: 1 }), (list) => {
+      const states = list.map(({ bytes, left, out }) => {
+        const bytesLeft = Math.floor(bytes * left);
+        return { bytes, extractedBytes: Math.floor((bytes - bytesLeft) * out), view: view({ bytesLeft }) };
+      });
+      const { percent } = foldReport('image', states, MORE);
+      const done =
+        states.every((state) => state.extractedBytes === state.bytes) &&
+        states.some(({ bytes }) => bytes > 0);
+      assert.ok(percent >= 0 && percent <= 100);
+      assert.equal(percent === 100, done);
+    }),
+  );
+});
+
+test('the trackers say how many leechers are left once all of them have spoken', () => {
+  assert.equal(foldSight([view({ trackerLeechers: 2 }), view({ trackerLeechers: 3 })]).trackerLeechers, 5);
+  assert.equal(
+    foldSight([view({ trackerLeechers: 2 }), view({ trackerLeechers: null }), view()]).trackerLeechers,
+    null,
+  );
+});
+
+test('every happening has a line', () => {
+  const events: [InstallEvent, string][] = [
+    [{ fact: 'note', text: 'a\nb' }, 'a\nb'],
+    [{ fact: 'stageBegan', stage: 'image' }, 'image ...'],
+    [{ fact: 'stageEnded', stage: 'image', ms: 61_000 }, 'image done in 1:01'],
+    [
+      { fact: 'stageRetried', stage: 'catalog', waitMs: 2000, error: 'no answer' },
+      'no answer\ncatalog will be tried again in 0:02',
+    ],
+    [{ fact: 'stageFailed', stage: 'extract', ms: 5000, error: 'x\ny' }, 'extract FAILED after 0:05: x'],
+    [
+      { fact: 'poolChosen', pool: '/tmp (tmpfs)', needBytes: MIB, others: ['/b (ext4): read-only'] },
+      'staging in /tmp (tmpfs), which has the 1.0 MiB needed\n  not in /b (ext4): read-only',
+    ],
+    [
+      { fact: 'extracted', name: 'site', entries: 3, bytes: MIB, ms: 1000 },
+      'site: 3 entries, 1.0 MiB in 0:01',
+    ],
+    [{ fact: 'leaving', reason: 'no leecher is left' }, 'leaving the swarm: no leecher is left'],
+    [{ fact: 'installed', ms: 90_000, uploadedBytes: MIB }, 'installed in 1:30; gave 1.0 MiB to other nodes'],
+  ];
+  for (const [event, line] of events) assert.equal(formatEvent(event), line);
+});
+
+test('no text from outside can write a line, colour the console or turn the direction', () => {
+  assert.equal(
+    formatEvent({ fact: 'leaving', reason: 'a\u001b]0;x\u0007\r\n{"fact":1}\u202e\u009b' }),
+    'leaving the swarm: a\\u001b]0;x\\u0007\\u000d\\u000a{"fact":1}\\u202e\\u009b',
+  );
+  assert.equal(printable('Grüße, 世界'), 'Grüße, 世界');
+});
