@@ -74,15 +74,15 @@ tidy: node_modules/.package-lock.json
 test: packages-test types lint ## check, and every test but benchmarks and the lab: minutes
 	$(NODE_TEST) $(TESTS)
 
-boel: build/boel ## collect the BOEL binaries of this machine into build/boel
-build/boel: initrd-builder/boel.ts initrd-builder/libs.ts | node_modules/.package-lock.json
-	node initrd-builder/boel.ts --into $@
+boel: packages-product node_modules/.package-lock.json ## collect the BOEL binaries of this machine into build/boel
+	rm -rf build/boel
+	node initrd-builder/boel.ts --into build/boel
 
 agent: build/swarmboot-agent ## bundle the agent into one file and one executable, build/swarmboot-agent
 build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json
 	node scripts/build.ts
 
-demo: packages-demo node_modules/.package-lock.json build/swarmboot-agent build/boel ## a Debian on NODES=8 nodes of this machine (IMAGE=DIR, SIZE=1G, RATE=100 Mbit/s)
+demo: packages-demo node_modules/.package-lock.json build/swarmboot-agent boel ## a Debian on NODES=8 nodes of this machine (IMAGE=DIR, SIZE=1G, RATE=100 Mbit/s)
 	node scripts/demo.ts
 
 bench-engine: packages-bench node_modules/.package-lock.json ## our peer beside aria2, rtorrent, libtorrent, transmission
