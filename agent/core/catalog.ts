@@ -1,7 +1,13 @@
-// The catalog: what an image server offers, as JSON that both sides read with this file.
+// The catalog: what an image server offers, as JSON that both sides read with this file. Decides what a right entry
+// is; getting and keeping them is done elsewhere.
 
-export type Kind = 'image' | 'boel' | 'override';
-export type Compression = 'zstd' | 'gzip' | 'none';
+import { messageOf, SwarmbootError } from './errors.ts';
+import { BLOCK_BYTES, MIB } from './units.ts';
+
+export const KINDS = ['image', 'boel', 'override'] as const;
+export const COMPRESSIONS = ['zstd', 'gzip', 'none'] as const;
+export type Kind = (typeof KINDS)[number];
+export type Compression = (typeof COMPRESSIONS)[number];
 
 /** One published tarball. Every number is exact; the agent refuses what does not match. */
 export interface CatalogEntry {
@@ -29,4 +35,102 @@ export interface CatalogEntry {
 export interface Catalog {
   readonly format: 1;
   readonly entries: readonly CatalogEntry[];
+}
+
+/** What a catalog entry may be called. */
+export const ENTRY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
+const PIECE_BYTES_MAX = 64 * MIB;
+
+/** Reads a whole catalog. Throws SwarmbootError('catalog') that names the entry and the field. */
+export function parseCatalog(text: string): Catalog {
+  const fields = fieldsOf(jsonOf(text), 'the catalog');
+  if (fields.format !== 1) {
+    throw bad('the catalog', 'format', fields.format, '1: this agent and that server do not fit together');
+  }
+  if (!Array.isArray(fields.entries)) throw bad('the catalog', 'entries', fields.entries, 'a list');
+  const entries = fields.entries.map((value: unknown, i) =>
+    parseCatalogEntry(value, `entry ${i + 1} of the catalog`),
+  );
+  const names = new Set<string>();
+  for (const { name } of entries) {
+    if (names.has(name)) throw fault(`the catalog names "${name}" twice`);
+    names.add(name);
+  }
+  return { format: 1, entries };
+}
+
+/** Checks one entry. `where` names it in errors. Throws SwarmbootError('catalog') that names the entry and the field. */
+export function parseCatalogEntry(value: unknown, where = 'the catalog entry'): CatalogEntry {
+  const fields = fieldsOf(value, where);
+  const name = pattern(fields, 'name', where, ENTRY_NAME, 'a name of letters, digits and ". _ -"');
+  const entry = `the catalog entry "${name}"`;
+  const pieceLength = count(fields, 'pieceLength', entry, BLOCK_BYTES, PIECE_BYTES_MAX);
+  if (!Number.isInteger(Math.log2(pieceLength)))
+    throw bad(entry, 'pieceLength', pieceLength, 'a power of two');
+  return {
+    name,
+    kind: oneOf(fields, 'kind', entry, KINDS),
+    file: pattern(fields, 'file', entry, FILE_NAME, 'a file name of letters, digits and ". _ -"'),
+    compression: oneOf(fields, 'compression', entry, COMPRESSIONS),
+    size: count(fields, 'size', entry, 1),
+    unpackedSize: count(fields, 'unpackedSize', entry, 0),
+    entryCount: count(fields, 'entryCount', entry, 0),
+    sha256: pattern(fields, 'sha256', entry, /^[0-9a-f]{64}$/, '64 lower-case hex digits'),
+    pieceLength,
+    infoHash: pattern(fields, 'infoHash', entry, /^[0-9a-f]{40}$/, '40 lower-case hex digits'),
+    infoHashV2: pattern(fields, 'infoHashV2', entry, /^[0-9a-f]{64}$/, '64 lower-case hex digits'),
+  };
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw fault(`the catalog is not JSON (${messageOf(error)})`, error);
+  }
+}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown, where: string): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw fault(`${where} is not a JSON object`);
+  }
+  return value as Fields;
+}
+
+function pattern(fields: Fields, key: string, where: string, form: RegExp, wanted: string): string {
+  const value = fields[key];
+  if (typeof value !== 'string' || !form.test(value)) throw bad(where, key, value, wanted);
+  return value;
+}
+
+function oneOf<T extends string>(fields: Fields, key: string, where: string, allowed: readonly T[]): T {
+  const value = allowed.find((word) => word === fields[key]);
+  if (value === undefined) throw bad(where, key, fields[key], `one of ${allowed.join(', ')}`);
+  return value;
+}
+
+function count(
+  fields: Fields,
+  key: string,
+  where: string,
+  min: number,
+  max = Number.MAX_SAFE_INTEGER,
+): number {
+  const value = fields[key];
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
+    throw bad(where, key, value, `a whole number from ${min} to ${max}`);
+  }
+  return value;
+}
+
+function bad(where: string, key: string, value: unknown, wanted: string): SwarmbootError {
+  const shown = value === undefined ? 'missing' : (JSON.stringify(value) ?? '').slice(0, 100);
+  return fault(`in ${where}, "${key}" is ${shown}, not ${wanted}`);
+}
+
+function fault(what: string, cause?: unknown): SwarmbootError {
+  return new SwarmbootError('catalog', `${what}; publish again on the image server`, { cause });
 }

@@ -3,10 +3,10 @@
 
 /** Every code that can end a stage or a command, with the exit status that a script sees. */
 export const EXIT_STATUS = {
+  torrent: 1,
   usage: 2,
   parameters: 3,
   catalog: 4,
-  torrent: 5,
   tracker: 6,
   staging: 7,
   download: 8,
