@@ -1,0 +1,149 @@
+// Which requests are under way with which peer, and what becomes of them: asked, arrived, rejected, stalled. The
+// choice of blocks is the picker's; connections are the swarm's.
+
+import type { Stretch, SwarmCommand } from './events.ts';
+import type { Limits } from './limits.ts';
+import type { Peer } from './peer.ts';
+import type { Picker } from './picker.ts';
+import { pieceSize, type Torrent } from './torrent.ts';
+import { BLOCK_BYTES, type Ms } from './units.ts';
+
+/** Late blocks are forgiven for this many requests per peer. */
+const EXCUSED_MAX = 1024;
+
+export class Download {
+  readonly #torrent: Torrent;
+  readonly #picker: Picker;
+  readonly #limits: Limits;
+  readonly #picked: Stretch[] = [];
+
+  constructor(torrent: Torrent, picker: Picker, limits: Limits) {
+    this.#torrent = torrent;
+    this.#picker = picker;
+    this.#limits = limits;
+  }
+
+  /** True when the block is one that we wait for from this peer (or did until lately) and still miss. */
+  accepts(peer: Peer, stretch: Stretch): boolean {
+    if (!this.#isBlock(stretch) || !this.#picker.misses(stretch)) return false;
+    const key = this.#keyOf(stretch);
+    return peer.asked.has(key) || peer.excused.has(key);
+  }
+
+  /** True when an unwanted block is no fault of the sender: we asked for it once. */
+  excuses(peer: Peer, stretch: Stretch): boolean {
+    if (!this.#isBlock(stretch)) return false;
+    const key = this.#keyOf(stretch);
+    return peer.excused.delete(key) || this.#forgetRequest(peer, key);
+  }
+
+  /** Keeps the peer's pipeline full. Returns true when there was nothing to ask for although there was room. */
+  fill(peer: Peer, now: Ms, commands: SwarmCommand[]): boolean {
+    const room = this.#depth(peer, now) - peer.asked.size;
+    if (room <= 0) return false;
+    const picked = this.#picked;
+    picked.length = 0;
+    let taken = this.#picker.pick(peer.slot, peer.field, room, picked);
+    if (taken === 0 && peer.asked.size < this.#limits.pipelineMin) {
+      taken = this.#picker.pickAgain(
+        peer.field,
+        this.#limits.pipelineMin,
+        (key) => peer.asked.has(key),
+        picked,
+      );
+    }
+    if (peer.asked.size === 0 && taken > 0) peer.waitingSince = now;
+    for (const { piece, begin, length } of picked) {
+      const first = this.#picker.key(piece, begin / BLOCK_BYTES);
+      const blocks = Math.ceil(length / BLOCK_BYTES);
+      for (let block = 0; block < blocks; block++) peer.asked.add(first + block);
+      commands.push({ type: 'request', slot: peer.slot, piece, begin, length });
+    }
+    return taken < room;
+  }
+
+  /**
+   * Books a block that `accepts` said yes to. Cancels it with `others` when they were asked too. True when its piece
+   * is whole.
+   */
+  arrived(peer: Peer, stretch: Stretch, others: Iterable<Peer>, now: Ms, commands: SwarmCommand[]): boolean {
+    const block = stretch.begin / BLOCK_BYTES;
+    const key = this.#keyOf(stretch);
+    if (!peer.asked.delete(key)) peer.excused.delete(key);
+    peer.down.add(stretch.length, now);
+    peer.waitingSince = now;
+    peer.snubbed = false;
+    if (this.#picker.isShared(stretch.piece, block)) {
+      for (const other of others) {
+        if (other === peer || !this.#forgetRequest(other, key)) continue;
+        this.#excuse(other, key);
+        commands.push({ type: 'cancel', slot: other.slot, ...stretchOf(stretch) });
+      }
+    }
+    return this.#picker.arrived(peer.slot, stretch.piece, block);
+  }
+
+  /** BEP 6: the peer will not send this block. False when it was never asked for: a fault. */
+  rejected(peer: Peer, stretch: Stretch): boolean {
+    if (!this.#isBlock(stretch)) return false;
+    const key = this.#keyOf(stretch);
+    if (peer.excused.delete(key)) return true;
+    if (!this.#forgetRequest(peer, key)) return false;
+    this.#picker.released(peer.slot, stretch.piece, stretch.begin / BLOCK_BYTES);
+    return true;
+  }
+
+  /** None of the peer's requests count any more; what it sends all the same in the next moments is no fault. */
+  releaseAll(peer: Peer): void {
+    const blocksPerPiece = this.#picker.key(1, 0);
+    for (const key of peer.asked) {
+      this.#excuse(peer, key);
+      this.#picker.released(peer.slot, Math.floor(key / blocksPerPiece), key % blocksPerPiece);
+    }
+    peer.asked.clear();
+    this.#picker.abandoned(peer.slot);
+  }
+
+  /** Looks for a peer that owes blocks for too long. True when it has just been snubbed. */
+  checkStall(peer: Peer, now: Ms): boolean {
+    if (peer.asked.size === 0 || peer.snubbed || now - peer.waitingSince < this.#limits.stallMs) return false;
+    peer.snubbed = true;
+    this.releaseAll(peer);
+    return true;
+  }
+
+  /** How many requests to keep under way: what the peer sends in `pipelineMs`, within bounds. */
+  #depth(peer: Peer, now: Ms): number {
+    if (peer.snubbed) return 1;
+    const { pipelineMin, pipelineMax, pipelineMs } = this.#limits;
+    const covered = (peer.down.rate(now) * pipelineMs) / 1000 / BLOCK_BYTES;
+    return Math.min(pipelineMin + Math.ceil(covered), pipelineMax, peer.requestsMax);
+  }
+
+  #isBlock({ piece, begin, length }: Stretch): boolean {
+    if (piece >= this.#torrent.pieceCount || begin % BLOCK_BYTES !== 0) return false;
+    return length === Math.min(BLOCK_BYTES, pieceSize(this.#torrent, piece) - begin);
+  }
+
+  #keyOf({ piece, begin }: Stretch): number {
+    return this.#picker.key(piece, begin / BLOCK_BYTES);
+  }
+
+  #forgetRequest(peer: Peer, key: number): boolean {
+    return peer.asked.delete(key);
+  }
+
+  #excuse(peer: Peer, key: number): void {
+    peer.excused.add(key);
+    if (peer.excused.size > EXCUSED_MAX) {
+      for (const oldest of peer.excused) {
+        peer.excused.delete(oldest);
+        break;
+      }
+    }
+  }
+}
+
+function stretchOf({ piece, begin, length }: Stretch): Stretch {
+  return { piece, begin, length };
+}

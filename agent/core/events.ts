@@ -1,0 +1,85 @@
+// The words between a Swarm and the world: happenings in (past tense), orders out. Content never passes here; pieces
+// and blocks are named by number. A peer is named by its `slot`, a number that the engine gives to each connection
+// once and never again.
+
+import type { AnnounceEvent, AnnounceReply, PeerAddress } from './tracker.ts';
+
+/** A stretch of one piece: a block, or several whole blocks in a row. */
+export interface Stretch {
+  readonly piece: number;
+  /** Offset in the piece, bytes. */
+  readonly begin: number;
+  /** Bytes. */
+  readonly length: number;
+}
+
+export type SwarmEvent =
+  /** Both handshakes are done. `address` is where the peer listens, as far as known. */
+  | {
+      type: 'peerConnected';
+      slot: number;
+      address: PeerAddress;
+      /** 20 bytes in hex. */
+      peerId: string;
+      outgoing: boolean;
+      /** BEP 6 was agreed. */
+      fast: boolean;
+    }
+  | { type: 'peerGone'; slot: number; reason: string }
+  | { type: 'dialFailed'; address: PeerAddress; reason: string }
+  | { type: 'peersFound'; addresses: readonly PeerAddress[] }
+  | { type: 'choked'; slot: number }
+  | { type: 'unchoked'; slot: number }
+  | { type: 'interested'; slot: number }
+  | { type: 'uninterested'; slot: number }
+  | { type: 'had'; slot: number; piece: number }
+  | { type: 'fieldArrived'; slot: number; bytes: Uint8Array }
+  | { type: 'hadAll'; slot: number }
+  /** BEP 10 handshake: BEP 21's upload_only, how many requests it queues, where it listens (0: not said). */
+  | { type: 'extended'; slot: number; uploadOnly: boolean; requestsMax: number; port: number }
+  | ({ type: 'requested'; slot: number } & Stretch)
+  | ({ type: 'cancelled'; slot: number } & Stretch)
+  | ({ type: 'rejected'; slot: number } & Stretch)
+  /** A block that `accepts` said yes to lies in the piece's buffer. */
+  | ({ type: 'blockArrived'; slot: number } & Stretch)
+  /** A block that `accepts` said no to was thrown away. */
+  | ({ type: 'blockUnwanted'; slot: number } & Stretch)
+  | { type: 'pieceChecked'; piece: number; good: boolean }
+  | { type: 'pieceWritten'; piece: number }
+  /** The socket has taken bytes of earlier `serve` orders. */
+  | { type: 'sent'; slot: number; bytes: number }
+  | { type: 'announced'; url: string; reply: AnnounceReply }
+  | { type: 'announceFailed'; url: string; reason: string }
+  | { type: 'tick' }
+  /** Serve what was promised, take nothing new, say goodbye. */
+  | { type: 'leave' };
+
+export type SwarmCommand =
+  | { type: 'dial'; address: PeerAddress }
+  /** Close the connection. `ban`: and never meet this peer again. */
+  | { type: 'drop'; slot: number; reason: string; ban: boolean }
+  /** First message after the handshakes: what we have now. */
+  | { type: 'sendField'; slot: number }
+  | { type: 'choke'; slot: number }
+  | { type: 'unchoke'; slot: number }
+  | { type: 'interested'; slot: number }
+  | { type: 'uninterested'; slot: number }
+  | { type: 'have'; slot: number; piece: number }
+  | { type: 'keepAlive'; slot: number }
+  /** Ask for whole blocks in a row: one message per block. */
+  | ({ type: 'request'; slot: number } & Stretch)
+  | ({ type: 'cancel'; slot: number } & Stretch)
+  /** Send whole blocks in a row: one message per block, one write. */
+  | ({ type: 'serve'; slot: number } & Stretch)
+  | ({ type: 'reject'; slot: number } & Stretch)
+  /** Every block of the piece is in its buffer: hash it, answer with pieceChecked. */
+  | { type: 'check'; piece: number }
+  /** The piece is good: write its buffer, answer with pieceWritten. */
+  | { type: 'write'; piece: number }
+  /** The piece's buffer may be used for something else. */
+  | { type: 'forget'; piece: number }
+  | { type: 'announce'; url: string; event: AnnounceEvent }
+  /** Every piece is written. Once. */
+  | { type: 'complete' }
+  /** After `leave`: nothing is left to do. Once. */
+  | { type: 'left' };

@@ -1,0 +1,62 @@
+// Every number of the swarm's policy that is not the torrent's own, in one place.
+
+import { KIB, MIB, type Ms } from './units.ts';
+
+export interface Limits {
+  /** Connections of one torrent. */
+  readonly peersMax: number;
+  /** We call peers until we have this many. */
+  readonly peersWanted: number;
+  /** Calls under way at once. */
+  readonly dialingMax: number;
+  readonly uploadSlots: number;
+  readonly chokeRoundMs: Ms;
+  /** A turn of the optimistic place, and of every place of a seeder. */
+  readonly chokeTurnMs: Ms;
+  /** Requests kept under way with a peer: the floor, the ceiling, and the time of its rate that they shall cover. */
+  readonly pipelineMin: number;
+  readonly pipelineMax: number;
+  readonly pipelineMs: Ms;
+  /** A peer that owes blocks and sends none for so long is snubbed: its blocks are asked of others. */
+  readonly stallMs: Ms;
+  /** A snubbed peer that sends nothing for so long is dropped. */
+  readonly stallDropMs: Ms;
+  /** A peer from which nothing at all is heard for so long is dropped (BEP 3: two minutes and some). */
+  readonly silentMs: Ms;
+  readonly keepAliveMs: Ms;
+  /** Memory for pieces in progress. */
+  readonly activeBytes: number;
+  /** Width of the picker's in-order window, pieces; 0 for none. */
+  readonly frontPieces: number;
+  /** Requests that a peer may have waiting here; told to it as `reqq`. */
+  readonly queueMax: number;
+  /** Bytes handed to one socket ahead of the network: the floor, the ceiling, and the time of its rate to cover. */
+  readonly sendMinBytes: number;
+  readonly sendMaxBytes: number;
+  readonly sendMs: Ms;
+  /** A leaving node serves what it has promised for at most so long, then waits as long for its goodbye. */
+  readonly leaveMs: Ms;
+}
+
+export const LIMITS: Limits = {
+  peersMax: 50,
+  peersWanted: 20,
+  dialingMax: 8,
+  uploadSlots: 8,
+  chokeRoundMs: 2000,
+  chokeTurnMs: 4000,
+  pipelineMin: 16,
+  pipelineMax: 256,
+  pipelineMs: 1000,
+  stallMs: 10_000,
+  stallDropMs: 60_000,
+  silentMs: 150_000,
+  keepAliveMs: 60_000,
+  activeBytes: 16 * MIB,
+  frontPieces: 0,
+  queueMax: 512,
+  sendMinBytes: 128 * KIB,
+  sendMaxBytes: 2 * MIB,
+  sendMs: 250,
+  leaveMs: 5000,
+};

@@ -1,0 +1,158 @@
+// What peers asked of us, and when it goes out: each peer's queue, the room in its socket, the node's upload cap.
+// Who may ask at all is the choker's choice, carried out here.
+
+import type { Bitfield } from './bitfield.ts';
+import type { Budget } from './budget.ts';
+import { chooseUnchoked } from './choker.ts';
+import type { Stretch, SwarmCommand } from './events.ts';
+import type { Limits } from './limits.ts';
+import type { Peer } from './peer.ts';
+import { pieceSize, type Torrent } from './torrent.ts';
+import { BLOCK_BYTES, MIB, type Ms } from './units.ts';
+
+/** Blocks in a row go out as one write up to this size. */
+const SERVE_MAX_BYTES = MIB;
+/** Under an upload cap each turn is small, so that all peers advance together. */
+const CAPPED_SERVE_BYTES = 4 * BLOCK_BYTES;
+
+export class Upload {
+  readonly #torrent: Torrent;
+  readonly #have: Bitfield;
+  readonly #budget: Budget;
+  readonly #limits: Limits;
+  #waitsForBudget = false;
+  /** Under a cap the next round begins behind the peer served last, or the first would eat it all. */
+  #lastServed = -1;
+
+  constructor(torrent: Torrent, have: Bitfield, budget: Budget, limits: Limits) {
+    this.#torrent = torrent;
+    this.#have = have;
+    this.#budget = budget;
+    this.#limits = limits;
+  }
+
+  /** Queues a request. Returns the fault of a request that no correct peer sends, else null. */
+  requested(peer: Peer, stretch: Stretch, accepting: boolean, commands: SwarmCommand[]): string | null {
+    const { piece, begin, length } = stretch;
+    if (piece >= this.#torrent.pieceCount) return `asked for piece ${piece} of ${this.#torrent.pieceCount}`;
+    if (length === 0 || length > BLOCK_BYTES || begin % BLOCK_BYTES !== 0) {
+      return `asked for ${length} bytes from ${begin}: not a block of 16 KiB on its boundary`;
+    }
+    if (begin + length > pieceSize(this.#torrent, piece)) return `asked beyond the end of piece ${piece}`;
+    if (!this.#have.has(piece)) return `asked for piece ${piece}, which was not announced`;
+    if (peer.queue.length >= this.#limits.queueMax)
+      return `more than ${this.#limits.queueMax} requests waiting`;
+    if (peer.unchoked && accepting) peer.queue.push({ piece, begin, length });
+    else if (peer.fast) commands.push({ type: 'reject', slot: peer.slot, piece, begin, length });
+    return null;
+  }
+
+  /** Takes a request back (BEP 3 cancel). With BEP 6 it is answered by a reject; one already sent by its block. */
+  cancelled(peer: Peer, { piece, begin, length }: Stretch, commands: SwarmCommand[]): void {
+    const at = peer.queue.findIndex(
+      (wish) => wish.piece === piece && wish.begin === begin && wish.length === length,
+    );
+    if (at === -1) return;
+    peer.queue.splice(at, 1);
+    if (peer.fast) commands.push({ type: 'reject', slot: peer.slot, piece, begin, length });
+  }
+
+  /** Gives the places anew at a choke round; between rounds only free places are given away, so none stays idle. */
+  rechoke(peers: readonly Peer[], round: boolean, now: Ms, commands: SwarmCommand[]): void {
+    const { uploadSlots, chokeTurnMs } = this.#limits;
+    let taken = round ? 0 : peers.filter((peer) => peer.unchoked && peer.interested).length;
+    if (taken >= uploadSlots) return;
+    const candidates = peers.map((peer) => ({
+      slot: peer.slot,
+      interested: peer.interested,
+      snubbed: peer.snubbed,
+      downBytesPerSec: peer.down.rate(now),
+      unchoked: peer.unchoked,
+      unchokedAt: peer.unchokedAt,
+    }));
+    const chosen = chooseUnchoked(
+      candidates,
+      this.#have.isFull,
+      { slots: uploadSlots, turnMs: chokeTurnMs },
+      now,
+    );
+    for (const peer of peers) {
+      if (chosen.has(peer.slot) === peer.unchoked) continue;
+      if (!peer.unchoked && taken < uploadSlots) {
+        taken += round ? 0 : 1;
+        peer.unchoked = true;
+        peer.unchokedAt = now;
+        commands.push({ type: 'unchoke', slot: peer.slot });
+      } else if (peer.unchoked && round) {
+        peer.unchoked = false;
+        commands.push({ type: 'choke', slot: peer.slot });
+        this.#clear(peer, commands);
+      }
+    }
+  }
+
+  /** The peer has been choked: its queue is void; with BEP 6 every request gets its reject. */
+  #clear(peer: Peer, commands: SwarmCommand[]): void {
+    if (peer.fast) for (const wish of peer.queue) commands.push({ type: 'reject', slot: peer.slot, ...wish });
+    peer.queue.length = 0;
+  }
+
+  /** Hands out what sockets and cap allow, peer by peer, each a stretch at a time. Returns bytes handed out. */
+  serve(peers: Iterable<Peer>, now: Ms, commands: SwarmCommand[]): number {
+    const capped = this.#budget.bytesPerSec > 0;
+    const stretchMax = capped ? CAPPED_SERVE_BYTES : SERVE_MAX_BYTES;
+    const queued = [...peers].filter((peer) => peer.queue.length > 0);
+    let waiting = [
+      ...queued.filter((peer) => peer.slot > this.#lastServed),
+      ...queued.filter((peer) => peer.slot <= this.#lastServed),
+    ];
+    let served = 0;
+    this.#waitsForBudget = false;
+    while (waiting.length > 0) {
+      const still: Peer[] = [];
+      for (const peer of waiting) {
+        const room = this.#socketRoom(peer, now);
+        if (room < BLOCK_BYTES) continue;
+        if (this.#budget.available(now) < Math.min(stretchMax, BLOCK_BYTES)) {
+          this.#waitsForBudget = true;
+          return served;
+        }
+        const stretch = nextStretch(peer.queue, Math.min(stretchMax, room));
+        peer.sendingBytes += stretch.length;
+        this.#budget.spend(stretch.length);
+        served += stretch.length;
+        this.#lastServed = peer.slot;
+        commands.push({ type: 'serve', slot: peer.slot, ...stretch });
+        if (peer.queue.length > 0) still.push(peer);
+      }
+      waiting = still;
+    }
+    return served;
+  }
+
+  /** When the cap lets the next block out; Infinity when nothing waits for it. */
+  deadline(now: Ms): Ms {
+    return this.#waitsForBudget ? this.#budget.availableAt(BLOCK_BYTES, now) : Number.POSITIVE_INFINITY;
+  }
+
+  #socketRoom(peer: Peer, now: Ms): number {
+    const { sendMinBytes, sendMaxBytes, sendMs } = this.#limits;
+    const covered = (peer.up.rate(now) * sendMs) / 1000;
+    return Math.min(sendMaxBytes, Math.max(sendMinBytes, covered)) - peer.sendingBytes;
+  }
+}
+
+/** Takes the oldest request and those that continue it, up to `maxBytes`, off the queue. */
+function nextStretch(queue: Stretch[], maxBytes: number): Stretch {
+  const { piece, begin } = queue[0]!;
+  let end = begin;
+  let taken = 0;
+  for (const wish of queue) {
+    if (wish.piece !== piece || wish.begin !== end || end + wish.length - begin > maxBytes) break;
+    end += wish.length;
+    taken++;
+    if (wish.length < BLOCK_BYTES) break;
+  }
+  queue.splice(0, taken);
+  return { piece, begin, length: end - begin };
+}
