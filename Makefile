@@ -40,7 +40,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts package-lock.json
 
 .PHONY: help setup packages-product packages-demo packages-test packages-bench \
-  check types lint tidy test boel agent demo bench-engine clean
+  check types lint tidy test boel agent manual demo bench-engine clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -81,6 +81,9 @@ boel: packages-product node_modules/.package-lock.json ## collect the BOEL binar
 agent: build/swarmboot-agent ## bundle the agent into one file and one executable, build/swarmboot-agent
 build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json
 	node scripts/build.ts
+
+manual: node_modules/.package-lock.json ## print the agent's table of parameters into docs/parameters.md
+	node scripts/manual.ts > docs/parameters.md
 
 demo: packages-demo node_modules/.package-lock.json build/swarmboot-agent boel ## a Debian on NODES=8 nodes of this machine (IMAGE=DIR, SIZE=1G, RATE=100 Mbit/s)
 	node scripts/demo.ts

@@ -1,4 +1,4 @@
-// Prints the manual of the agent's parameters: `node scripts/manual.ts > docs/parameters.md`.
+// Prints the manual of the agent's parameters: what `make manual` puts into docs/parameters.md.
 
 import { formatManual } from '../agent/core/params.ts';
 

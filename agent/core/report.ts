@@ -3,6 +3,7 @@
 
 import type { SeedWaitSight } from './seedwait.ts';
 import { formatBytes, formatDuration, formatRate, type Ms } from './units.ts';
+import type { SwarmView } from './view.ts';
 
 /** In the order in which they run. */
 export const STAGES = [
@@ -19,27 +20,13 @@ export const STAGES = [
 
 export type StageName = (typeof STAGES)[number];
 
-/** What a report takes from the view of one swarm. */
-export interface TransferView {
-  readonly bytesLeft: number;
-  readonly uploadedBytes: number;
-  readonly wastedBytes: number;
-  readonly hashFailures: number;
-  readonly downBytesPerSec: number;
-  readonly upBytesPerSec: number;
-  readonly peers: number;
-  readonly seedersConnected: number;
-  readonly leechersConnected: number;
-  readonly trackerLeechers: number | null;
-}
-
 /** One torrent of the install as it stands. */
 export interface TransferState {
   /** Bytes of the tarball. */
   readonly bytes: number;
   /** Bytes of the tarball that the extraction has taken so far. */
   readonly extractedBytes: number;
-  readonly view: TransferView;
+  readonly view: SwarmView;
 }
 
 /** The state of one node. Sums are over all torrents of the install. */
@@ -65,7 +52,7 @@ export interface NodeReport {
   /** Until the last byte is verified, at the present rate; null when that cannot be said. */
   readonly leftMs: Ms | null;
   readonly elapsedMs: Ms;
-  /** What went wrong and was tried again. */
+  /** What went wrong and was tried again, and what the trackers do wrong now. */
   readonly errors: readonly string[];
 }
 
@@ -121,12 +108,14 @@ export function foldReport(
     seeders: sum((state) => state.view.seedersConnected),
     leechers: sum((state) => state.view.leechersConnected),
     leftMs: downBytesPerSec > 0 && bytesLeft > 0 ? Math.round((bytesLeft / downBytesPerSec) * 1000) : null,
-    ...more,
+    pool: more.pool,
+    elapsedMs: more.elapsedMs,
+    errors: [...more.errors, ...new Set(transfers.flatMap(({ view }) => view.trackerProblem ?? []))],
   };
 }
 
 /** What the seed-wait looks at, over all torrents; the tracker's word counts once every tracker has spoken. */
-export function foldSight(views: readonly TransferView[]): SeedWaitSight {
+export function foldSight(views: readonly SwarmView[]): SeedWaitSight {
   const leechers = views.map((view) => view.trackerLeechers);
   return {
     uploadedBytes: views.reduce((total, view) => total + view.uploadedBytes, 0),
@@ -151,7 +140,7 @@ export function formatReportLine(report: NodeReport): string {
 
 /** The lines of one happening as the console shows them; no control characters but the line ends between them. */
 export function formatEvent(event: InstallEvent): string {
-  return linesOf(event).map(printable).join('\n');
+  return linesOf(event).map(plainText).join('\n');
 }
 
 function linesOf(event: InstallEvent): string[] {
@@ -189,11 +178,9 @@ function linesOf(event: InstallEvent): string[] {
   }
 }
 
-/** Control, line separator and bidirectional characters as `\u` escapes, so that no remote text can write a line of its own. */
-export function printable(text: string): string {
-  return text.replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are the ones that must not pass
-    /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g,
-    (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, '0')}`,
+/** Control, format (bidirectional ones too) and line separator characters as `\u` escapes: no remote text writes its own line. */
+export function plainText(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (found) =>
+    Array.from(found.split(''), (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`).join(''),
   );
 }

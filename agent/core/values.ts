@@ -1,11 +1,8 @@
 // The kinds of value that a parameter may have: how each is called in the manual and in a fault, and how its text is
 // read. Which parameter has which kind is decided in params.ts.
 
-/** Where the torrent of an install without a catalog is found. */
-export type TorrentSource =
-  | { readonly kind: 'magnet'; readonly uri: string }
-  | { readonly kind: 'url'; readonly url: string }
-  | { readonly kind: 'file'; readonly path: string };
+import { parseAddress } from './address.ts';
+import { ENTRY_NAME } from './catalog.ts';
 
 /** A kind of value: what it is called in the manual and in a fault, and how its text is read. */
 export interface Kind<T> {
@@ -14,7 +11,6 @@ export interface Kind<T> {
   read(text: string): T | undefined;
 }
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 export const DEFAULT_HTTP_PORT = 8080;
 
 export const flag: Kind<boolean> = {
@@ -28,14 +24,14 @@ export const flag: Kind<boolean> = {
 
 export const name: Kind<string> = {
   expects: 'a name of letters, digits, `.`, `_`, `-`',
-  read: (text) => (NAME.test(text) ? text : undefined),
+  read: (text) => (ENTRY_NAME.test(text) ? text : undefined),
 };
 
 export const names: Kind<readonly string[]> = {
   expects: 'names with commas between',
   read: (text) => {
     const list = splitList(text);
-    return list.every((item) => NAME.test(item)) ? Object.freeze(list) : undefined;
+    return list.every((item) => ENTRY_NAME.test(item)) ? Object.freeze(list) : undefined;
   },
 };
 
@@ -57,13 +53,12 @@ export const server: Kind<string> = {
   read: readServer,
 };
 
-export const torrent: Kind<TorrentSource> = {
+export const torrent: Kind<string> = {
   expects: 'magnet:?..., an http(s) URL, or the path of a .torrent file',
   read: (text) => {
-    if (text === '' || text.includes('\0')) return undefined;
-    if (/^magnet:/i.test(text)) return text.startsWith('?', 7) ? { kind: 'magnet', uri: text } : undefined;
-    if (!/^[a-z][a-z0-9+.-]*:/i.test(text)) return { kind: 'file', path: text };
-    return readUrl(text) === undefined ? undefined : { kind: 'url', url: text };
+    if (/^magnet:/i.test(text)) return text.startsWith('?', 7) ? text : undefined;
+    if (/^[a-z][a-z0-9+.-]*:/i.test(text)) return readUrl(text) === undefined ? undefined : text;
+    return text === '' || text.includes('\0') ? undefined : text;
   },
 };
 
@@ -102,7 +97,5 @@ function readUrl(text: string): URL | undefined {
 }
 
 function isAddress(text: string): boolean {
-  if (/^\d+\.\d+\.\d+\.\d+$/.test(text))
-    return text.split('.').every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256);
-  return /^[0-9a-f:.]*:[0-9a-f:.]*$/i.test(text) && URL.canParse(`http://[${text}]/`);
+  return parseAddress(text) !== null;
 }

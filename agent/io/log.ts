@@ -3,7 +3,7 @@
 
 import { messageOf } from '../core/errors.ts';
 import type { LogFact } from '../core/ports.ts';
-import { printable } from '../core/report.ts';
+import { plainText } from '../core/report.ts';
 import { hex, type Ms } from '../core/units.ts';
 
 /** Most characters of one text in a fact. */
@@ -15,7 +15,7 @@ export const LINE_MAX = 16_000;
 export function openLog(write: (line: string) => void, now: () => Ms): LogFact {
   return (fact, values = {}) => {
     const t = Math.round(now()) / 1000;
-    const encode = (more: object) => printable(JSON.stringify({ t, fact, ...more }, shorten));
+    const encode = (more: object) => plainText(JSON.stringify({ t, fact, ...more }, shorten));
     const line = encode(values);
     write(line.length <= LINE_MAX ? line : encode({ tooLong: line.length }));
   };

@@ -7,14 +7,17 @@ import {
   formatEvent,
   formatReportLine,
   type InstallEvent,
-  printable,
-  type TransferView,
+  plainText,
 } from '../../agent/core/report.ts';
 import { MIB } from '../../agent/core/units.ts';
+import type { SwarmView } from '../../agent/core/view.ts';
 
-function view(more: Partial<TransferView> = {}): TransferView {
+function view(more: Partial<SwarmView> = {}): SwarmView {
   return {
+    pieceCount: 1,
+    piecesHave: 0,
     bytesLeft: 0,
+    downloadedBytes: 0,
     uploadedBytes: 0,
     wastedBytes: 0,
     hashFailures: 0,
@@ -23,7 +26,9 @@ function view(more: Partial<TransferView> = {}): TransferView {
     peers: 0,
     seedersConnected: 0,
     leechersConnected: 0,
+    trackerSeeders: 1,
     trackerLeechers: 0,
+    trackerProblem: null,
     ...more,
   };
 }
@@ -54,6 +59,14 @@ test('a report sums up the torrents, verified and extracted bytes counting alike
 test('before any torrent is known a report is all zeros, and nothing is said of the time left', () => {
   const report = foldReport('catalog', [], { ...MORE, pool: null });
   assert.deepEqual([report.percent, report.bytesTotal, report.leftMs], [0, 0, null]);
+});
+
+test('a problem that all trackers share is told once', () => {
+  const state = { bytes: 1, extractedBytes: 0, view: view({ trackerProblem: 'no answer' }) };
+  assert.deepEqual(foldReport('image', [state, state], { ...MORE, errors: ['x'] }).errors, [
+    'x',
+    'no answer',
+  ]);
 });
 
 test('percent is 100 only when all is verified and extracted', () => {
@@ -115,5 +128,5 @@ test('no text from outside can write a line, colour the console or turn the dire
     formatEvent({ fact: 'leaving', reason: 'a\u001b]0;x\u0007\r\n{"fact":1}\u202e\u009b' }),
     'leaving the swarm: a\\u001b]0;x\\u0007\\u000d\\u000a{"fact":1}\\u202e\\u009b',
   );
-  assert.equal(printable('Grüße, 世界'), 'Grüße, 世界');
+  assert.equal(plainText('Grüße, 世界'), 'Grüße, 世界');
 });
