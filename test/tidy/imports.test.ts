@@ -98,7 +98,7 @@ test('every file is an entry or is reached from one', () => {
   };
   for (const path of entries()) visit(path);
   deepEqual(
-    SOURCES.filter((path) => !reached.has(path)),
+    SOURCES.filter((path) => !reached.has(path) && !path.endsWith('.d.ts')),
     [],
   );
 });
