@@ -1,8 +1,8 @@
 // `swarmboot inspect`: what a torrent or a magnet link says, after every check that a download would make.
 
-import type { Magnet } from '../agent/core/magnet.ts';
-import { formatMagnet } from '../agent/core/magnet.ts';
-import { parseTorrent, type Torrent } from '../agent/core/torrent.ts';
+import { formatMagnet, type Magnet } from '../agent/core/magnet.ts';
+import { parseTorrent } from '../agent/core/metainfo.ts';
+import type { Torrent } from '../agent/core/torrent.ts';
 import { formatBytes, hex } from '../agent/core/units.ts';
 import { readTorrentSource } from '../agent/io/catalog.ts';
 import { digests } from '../agent/io/digest.ts';

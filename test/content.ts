@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Bencodable, encode, latin1 } from '../agent/core/bencode.ts';
 import { leavesPerPiece, MerkleTree, rootOfLayer } from '../agent/core/merkle.ts';
-import { parseTorrent, type Torrent } from '../agent/core/torrent.ts';
+import { parseTorrent } from '../agent/core/metainfo.ts';
+import type { Torrent } from '../agent/core/torrent.ts';
 import { digests } from '../agent/io/digest.ts';
 
 /** A file to be shared: its path below the torrent's name, or none for a torrent of one file. */

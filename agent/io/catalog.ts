@@ -10,7 +10,7 @@ import { type Catalog, type CatalogEntry, parseCatalog } from '../core/catalog.t
 import { messageOf, SwarmbootError } from '../core/errors.ts';
 import { nameFault } from '../core/filelist.ts';
 import type { Magnet } from '../core/magnet.ts';
-import { isTrackerUrl } from '../core/torrent.ts';
+import { isTrackerUrl } from '../core/metainfo.ts';
 import type { PeerAddress } from '../core/tracker.ts';
 import { MIB, type Ms } from '../core/units.ts';
 
