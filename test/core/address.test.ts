@@ -24,7 +24,7 @@ describe('addresses', () => {
       ['64:ff9b::1.2.3.4', '64:ff9b::102:304'],
     ]) {
       const bytes = parseAddress(text!);
-      assert.equal(bytes && formatAddress(bytes), canonical!, text);
+      assert.equal(bytes && formatAddress(bytes), canonical!, text!);
     }
   });
 

@@ -1,0 +1,317 @@
+// The image server's tracker: HTTP and UDP on one port number. Reads requests, asks the roster, writes answers; who
+// meets whom is core/roster's. A peer is known by the address of its socket alone: `ip=` is not read.
+
+import { createHmac, randomBytes } from 'node:crypto';
+import dgram from 'node:dgram';
+import { once } from 'node:events';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
+import {
+  COMPACT_IPV4_BYTES,
+  COMPACT_IPV6_BYTES,
+  formatAddress,
+  parseAddress,
+  writeCompact,
+} from '../agent/core/address.ts';
+import { type Bencodable, encode, latin1 } from '../agent/core/bencode.ts';
+import {
+  readRequest,
+  type UdpRequest,
+  writeAnnounceReply,
+  writeConnectReply,
+  writeError,
+  writeScrapeReply,
+} from '../agent/core/datagram.ts';
+import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
+import type { LogFact } from '../agent/core/ports.ts';
+import type { AnnounceEvent } from '../agent/core/tracker.ts';
+import type { Ms } from '../agent/core/units.ts';
+import { type Census, ROSTER_LIMITS, Roster, type Visit } from './core/roster.ts';
+
+/** Bytes of a request's line and headers: a scrape of about 60 torrents fits. */
+const HEADER_BYTES_MAX = 8_192;
+const REQUEST_MS: Ms = 10_000;
+const CONNECTIONS_MAX = 4_096;
+/** Torrents of one UDP scrape (BEP 15). */
+const SCRAPE_MAX = 74;
+/** A connection id is good in the window in which it was given and in the next (BEP 15: two minutes). */
+const CONNECTION_WINDOW_MS: Ms = 60_000;
+/** Tries to find a port number that is free for TCP and for UDP. */
+const PORT_TRIES = 20;
+
+export interface TrackerOptions {
+  /** Address to listen on; `::` means all addresses, IPv4 too, also on a machine without IPv6. */
+  readonly host: string;
+  /** 0 takes a number that is free for TCP and UDP. */
+  readonly port: number;
+  /** Numbers from 0 up to but not including 1. */
+  readonly random: () => number;
+  /** A monotonic clock. */
+  readonly clock: () => Ms;
+  readonly log: LogFact;
+}
+
+export interface TrackerStats {
+  readonly torrents: number;
+  readonly peers: number;
+  readonly announces: number;
+  readonly scrapes: number;
+  /** Requests answered with a reason instead of peers or counts. */
+  readonly refused: number;
+}
+
+/** A tracker of the registered torrents, and no others. */
+export class TrackerServer {
+  readonly httpPort: number;
+  readonly udpPort: number;
+  readonly #http: http.Server;
+  readonly #udp: dgram.Socket;
+  readonly #roster: Roster;
+  readonly #clock: () => Ms;
+  readonly #secret = randomBytes(32);
+  #announces = 0;
+  #scrapes = 0;
+  #refused = 0;
+
+  /** Listens at once. Throws SwarmbootError `network` when it cannot. */
+  static async start(options: TrackerOptions): Promise<TrackerServer> {
+    const { host, port } = options;
+    try {
+      return new TrackerServer(await listen(host, port), options);
+    } catch (error) {
+      const noIpv6 = codeOf(error) === 'EAFNOSUPPORT' || codeOf(error) === 'EADDRNOTAVAIL';
+      if (host === '::' && noIpv6) return TrackerServer.start({ ...options, host: '0.0.0.0' });
+      const what = `the tracker cannot listen on ${host} port ${port}: ${messageOf(error)}`;
+      throw new SwarmbootError('network', `${what}; stop what uses it or choose another port`, {
+        cause: error,
+      });
+    }
+  }
+
+  private constructor(sockets: Sockets, options: TrackerOptions) {
+    this.#http = sockets.http;
+    this.#udp = sockets.udp;
+    this.#clock = options.clock;
+    this.#roster = new Roster(ROSTER_LIMITS, options.random);
+    this.httpPort = (sockets.http.address() as AddressInfo).port;
+    this.udpPort = sockets.udp.address().port;
+    this.#http.on('request', (request, response) => this.#serve(request, response));
+    this.#http.on('error', (error) => options.log('tracker-http', { problem: error.message }));
+    this.#udp.on('message', (bytes, from) => this.#answer(bytes, from));
+    this.#udp.on('error', (error) => options.log('tracker-udp', { problem: error.message }));
+  }
+
+  /** Registers a torrent by its info hash of 20 bytes. */
+  allow(infoHash: Uint8Array): void {
+    this.#roster.allow(infoHash);
+  }
+
+  /** Refuses a torrent from now on and forgets its peers. */
+  forget(infoHash: Uint8Array): void {
+    this.#roster.forget(infoHash);
+  }
+
+  stats(): TrackerStats {
+    const totals = this.#roster.totals(this.#clock());
+    return { ...totals, announces: this.#announces, scrapes: this.#scrapes, refused: this.#refused };
+  }
+
+  /** Ends all conversations. */
+  async close(): Promise<void> {
+    const closed = [once(this.#http, 'close'), once(this.#udp, 'close')];
+    this.#http.close();
+    this.#http.closeAllConnections();
+    this.#udp.close();
+    await Promise.all(closed);
+  }
+
+  #serve(request: http.IncomingMessage, response: http.ServerResponse): void {
+    const { status, body } = this.#reply(request);
+    if ('failure reason' in body) this.#refused++;
+    const bytes = encode(body);
+    response.writeHead(status, {
+      'content-type': 'text/plain',
+      'content-length': bytes.length,
+      connection: 'close',
+    });
+    response.end(bytes);
+  }
+
+  #reply(request: http.IncomingMessage): { status: number; body: { [key: string]: Bencodable } } {
+    const refuse = (status: number, reason: string) => ({ status, body: { 'failure reason': reason } });
+    const [path, query = ''] = (request.url ?? '').split('?', 2);
+    if (path !== '/announce' && path !== '/scrape')
+      return refuse(404, 'this tracker has /announce and /scrape');
+    if (request.method !== 'GET') return refuse(405, `${request.method} is not answered, only GET`);
+    // The peer may be gone already.
+    const host = hostOf(request.socket.remoteAddress ?? '');
+    if (host === null) return refuse(400, 'the connection has no address');
+    const fields = readQuery(query);
+    if (fields === null) return refuse(400, 'the query is not percent-encoded');
+    const hashes = (fields.get('info_hash') ?? []).map((text) => Buffer.from(text, 'latin1'));
+    if (hashes.length === 0 || hashes.some((hash) => hash.length !== 20)) {
+      return refuse(400, 'info_hash is not given as 20 bytes');
+    }
+    if (path === '/scrape') return { status: 200, body: this.#scrapeReply(hashes) };
+    const visit = readVisit(fields, hashes[0]!, host);
+    if (typeof visit === 'string') return refuse(400, visit);
+    return this.#announceReply(visit);
+  }
+
+  #announceReply(visit: Visit): { status: number; body: { [key: string]: Bencodable } } {
+    this.#announces++;
+    const handout = this.#roster.announce(visit, this.#clock());
+    if ('refused' in handout) return { status: 200, body: { 'failure reason': handout.refused } };
+    const ipv6 = visit.host.includes(':');
+    return {
+      status: 200,
+      body: {
+        complete: handout.complete,
+        incomplete: handout.incomplete,
+        downloaded: handout.downloaded,
+        interval: Math.ceil(handout.intervalMs / 1000),
+        'min interval': Math.ceil(handout.minIntervalMs / 1000),
+        // Old clients want the key even when the list is empty.
+        peers: writeCompact(handout.peers, COMPACT_IPV4_BYTES),
+        ...(ipv6 ? { peers6: writeCompact(handout.peers, COMPACT_IPV6_BYTES) } : {}),
+      },
+    };
+  }
+
+  #scrapeReply(hashes: readonly Uint8Array[]): { [key: string]: Bencodable } {
+    this.#scrapes++;
+    const files: { [key: string]: Bencodable } = {};
+    for (const hash of hashes) {
+      const swarm = this.#roster.scrape(hash, this.#clock());
+      if (swarm !== null) files[latin1(hash)] = { ...swarm };
+    }
+    return { files };
+  }
+
+  #answer(bytes: Uint8Array, from: dgram.RemoteInfo): void {
+    const request = readRequest(bytes);
+    const host = hostOf(from.address);
+    // What is no request gets no answer: nobody shall make us send datagrams to others.
+    if (request === null || host === null || from.port === 0) return;
+    const answer = this.#udpReply(request, host);
+    // An answer that cannot be sent is as good as lost on the way: the peer asks again.
+    this.#udp.send(answer, from.port, from.address, () => {});
+  }
+
+  #udpReply(request: UdpRequest, host: string): Uint8Array {
+    const { transaction } = request;
+    const window = Math.floor(this.#clock() / CONNECTION_WINDOW_MS);
+    if (request.action === 'connect') return writeConnectReply(transaction, this.#connection(host, window));
+    const { connection } = request;
+    if (connection !== this.#connection(host, window) && connection !== this.#connection(host, window - 1)) {
+      return this.#udpRefusal(transaction, 'connection id too old');
+    }
+    if (request.action === 'scrape') {
+      this.#scrapes++;
+      const none: Census = { complete: 0, incomplete: 0, downloaded: 0 };
+      const hashes = request.infoHashes.slice(0, SCRAPE_MAX);
+      return writeScrapeReply(
+        transaction,
+        hashes.map((hash) => this.#roster.scrape(hash, this.#clock()) ?? none),
+      );
+    }
+    this.#announces++;
+    const visit: Visit = { ...request, host, seeder: request.left === 0n };
+    const handout = this.#roster.announce(visit, this.#clock());
+    if ('refused' in handout) return this.#udpRefusal(transaction, handout.refused);
+    return writeAnnounceReply(transaction, handout, host.includes(':'));
+  }
+
+  #udpRefusal(transaction: number, reason: string): Uint8Array {
+    this.#refused++;
+    return writeError(transaction, reason);
+  }
+
+  /** A keyed hash of address and time: a peer that can read our answers has it, and we keep no list. */
+  #connection(host: string, window: number): bigint {
+    return createHmac('sha256', this.#secret).update(`${host} ${window}`).digest().readBigUInt64BE();
+  }
+}
+
+interface Sockets {
+  readonly http: http.Server;
+  readonly udp: dgram.Socket;
+}
+
+/** Listens on one number for TCP and UDP. */
+async function listen(host: string, port: number): Promise<Sockets> {
+  for (let tries = 1; ; tries++) {
+    const server = http.createServer({
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: REQUEST_MS,
+      requestTimeout: REQUEST_MS,
+    });
+    server.maxConnections = CONNECTIONS_MAX;
+    server.listen(port, host);
+    await once(server, 'listening');
+    const bound = server.address() as AddressInfo;
+    const udp = dgram.createSocket(bound.family === 'IPv6' ? 'udp6' : 'udp4');
+    try {
+      udp.bind(bound.port, bound.address);
+      await once(udp, 'listening');
+      return { http: server, udp };
+    } catch (error) {
+      udp.close();
+      server.close();
+      if (port !== 0 || tries === PORT_TRIES || codeOf(error) !== 'EADDRINUSE') throw error;
+    }
+  }
+}
+
+/** The text of a socket's address: no zone, and IPv4 as itself. */
+function hostOf(address: string): string | null {
+  const bytes = parseAddress(address.split('%', 1)[0]!);
+  return bytes === null ? null : formatAddress(bytes);
+}
+
+/** Fields of a query, each value as latin1 text of its bytes; null when an escape is broken. */
+function readQuery(query: string): Map<string, string[]> | null {
+  if (/%(?![0-9a-fA-F]{2})/.test(query)) return null;
+  const fields = new Map<string, string[]>();
+  for (const field of query.split('&')) {
+    const [name = '', value = ''] = field.split('=', 2);
+    const bytes = value.replace(/%(..)/g, (_, digits: string) =>
+      String.fromCharCode(Number.parseInt(digits, 16)),
+    );
+    fields.set(name, [...(fields.get(name) ?? []), bytes]);
+  }
+  return fields;
+}
+
+/** The announce that the fields say, or what is wrong with them. */
+function readVisit(
+  fields: ReadonlyMap<string, readonly string[]>,
+  infoHash: Uint8Array,
+  host: string,
+): Visit | string {
+  const number = (name: string) => {
+    const text = fields.get(name)?.[0] ?? '';
+    return /^-?[0-9]{1,18}$/.test(text) ? Number(text) : null;
+  };
+  const port = number('port');
+  if (port === null) return 'port is not given as a number';
+  const left = number('left');
+  if (left === null) return 'left is not given as a number';
+  return {
+    infoHash,
+    host,
+    port,
+    event: eventOf(fields.get('event')?.[0]),
+    seeder: left === 0,
+    numWant: number('numwant'),
+  };
+}
+
+/** Words that we do not know, as BEP 21's `paused`, are an update. */
+function eventOf(word: string | undefined): AnnounceEvent {
+  return word === 'started' || word === 'completed' || word === 'stopped' ? word : 'update';
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined;
+}
