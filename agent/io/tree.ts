@@ -1,0 +1,229 @@
+// Writes the members of an archive below a target folder: GNU tar for images and overrides, where everything must be
+// kept; plain file calls for BOEL binaries, which need no more. What may be written is decided before.
+
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import * as fs from 'node:fs';
+import type { Readable, Writable } from 'node:stream';
+import { messageOf, SwarmbootError } from '../core/errors.ts';
+import type { FileSink, TreeWriter } from '../core/judge.ts';
+import { type Member, quoted } from '../core/tarhead.ts';
+import { KIB } from '../core/units.ts';
+
+const STDERR_BYTES_MAX = 16 * KIB;
+const GNU_TAR = '/usr/bin/tar';
+
+/** A writer that keeps all that GNU tar can keep, below an existing folder. */
+export function tarWriter(target: string): TreeWriter {
+  return new TarWriter(target);
+}
+
+/** A writer of files, folders, links, their modes and times, below an existing folder. Devices are refused. */
+export function streamWriter(target: string): TreeWriter {
+  return new StreamWriter(target);
+}
+
+/** The folder that is written to. */
+class Target {
+  protected readonly target: string;
+
+  constructor(target: string) {
+    this.target = target;
+  }
+
+  readlink(path: string): string | null {
+    const place = this.place(path);
+    const stat = fs.lstatSync(place, { throwIfNoEntry: false });
+    return stat?.isSymbolicLink() ? fs.readlinkSync(place, 'latin1') : null;
+  }
+
+  /** Where a member lies, byte for byte. */
+  protected place(name: string): Buffer {
+    return Buffer.concat([Buffer.from(this.target), Buffer.from(`/${name}`, 'latin1')]);
+  }
+}
+
+/** The world's fault while writing. */
+function writeFault(what: string, cause?: unknown): SwarmbootError {
+  return new SwarmbootError('extract', `${what}; the target is incomplete: unpack again into an empty one`, {
+    cause,
+  });
+}
+
+/** GNU tar as a child: it writes what it gets on its standard input. */
+class TarWriter extends Target implements TreeWriter {
+  readonly #root = process.getuid?.() === 0;
+  readonly #child: ChildProcessByStdio<Writable, null, Readable>;
+  readonly #exit: Promise<string | null>;
+  #stderr = '';
+  /** Names of the devices left out, for hard links to them. */
+  readonly #leftOut = new Set<string>();
+  #owners = 0;
+  #attributes = 0;
+
+  constructor(target: string) {
+    super(target);
+    const rights = this.#root
+      ? ['--same-owner', '--xattrs-include=*']
+      : ['--no-same-owner', '--xattrs-include=user.*', '--xattrs-include=system.posix_acl_*'];
+    const child = spawn(
+      GNU_TAR,
+      [
+        '--extract',
+        '--file=-',
+        `--directory=${target}`,
+        '--numeric-owner',
+        '--same-permissions',
+        '--keep-directory-symlink',
+        '--delay-directory-restore',
+        '--warning=no-timestamp',
+        '--warning=no-unknown-keyword',
+        '--xattrs',
+        ...rights,
+      ],
+      { stdio: ['pipe', 'ignore', 'pipe'], env: { LC_ALL: 'C', TZ: 'UTC' } },
+    );
+    child.stderr.on('data', (text: Buffer) => {
+      if (this.#stderr.length < STDERR_BYTES_MAX) this.#stderr += text.toString('latin1');
+    });
+    // A broken pipe is told by the exit, with the reason.
+    child.stdin.on('error', () => {});
+    this.#child = child;
+    this.#exit = new Promise((resolve) => {
+      child.on('error', (error) =>
+        resolve(`${GNU_TAR} cannot be started (${error.message}): install GNU tar`),
+      );
+      child.on('close', (code, signal) =>
+        resolve(code === 0 ? null : `GNU tar ended with ${code ?? signal}`),
+      );
+    });
+  }
+
+  take(member: Member): boolean {
+    if (this.#root) return true;
+    const device = member.type === 'character-device' || member.type === 'block-device';
+    if (device || (member.type === 'hardlink' && this.#leftOut.has(member.linkName))) {
+      this.#leftOut.add(member.name);
+      return false;
+    }
+    if (member.uid !== process.getuid?.() || member.gid !== process.getgid?.()) this.#owners++;
+    if (member.xattrs.some((name) => /^(security|trusted)\./.test(name))) this.#attributes++;
+    return true;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const error = await new Promise<unknown>((resolve) => this.#child.stdin.write(bytes, resolve));
+    if (error) throw this.#fault((await this.#exit) ?? 'GNU tar ended early');
+  }
+
+  async finish(): Promise<readonly string[]> {
+    this.#child.stdin.end();
+    const wrong = await this.#exit;
+    if (wrong !== null) throw this.#fault(wrong);
+    const said = this.#stderr === '' ? [] : [`GNU tar said: ${this.#lines()}`];
+    const lost = [
+      [this.#owners, 'owners'],
+      [this.#leftOut.size, 'devices'],
+      [this.#attributes, 'privileged attributes'],
+    ] as const;
+    const counts = lost.filter(([count]) => count > 0).map(([count, what]) => `${count} ${what}`);
+    return counts.length === 0 ? said : [`without root: ${counts.join(', ')} were not kept`, ...said];
+  }
+
+  async abort(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#exit;
+  }
+
+  #lines(): string {
+    const lines = this.#stderr.trim().split('\n');
+    return lines.slice(0, 5).join(' | ') + (lines.length > 5 ? ` | and ${lines.length - 5} lines more` : '');
+  }
+
+  #fault(what: string): SwarmbootError {
+    return writeFault(this.#stderr === '' ? what : `${what}: ${this.#lines()}`);
+  }
+}
+
+/** Writes by itself what needs no privilege: files, folders, links, their modes and times. */
+class StreamWriter extends Target implements TreeWriter {
+  /** Set at the end, the deepest first: a folder may forbid writing, and writing changes its time. */
+  readonly #folders: Member[] = [];
+  #attributes = 0;
+  #open: number | null = null;
+
+  take(member: Member): FileSink {
+    if (member.xattrs.length > 0) this.#attributes++;
+    try {
+      return this.#make(member);
+    } catch (error) {
+      throw error instanceof SwarmbootError ? error : this.#fault(member, error);
+    }
+  }
+
+  async write(): Promise<void> {}
+
+  async finish(): Promise<readonly string[]> {
+    for (const member of this.#folders.reverse()) {
+      const place = this.place(member.name);
+      fs.chmodSync(place, member.mode);
+      fs.utimesSync(place, member.mtimeSec, member.mtimeSec);
+    }
+    return this.#attributes === 0 ? [] : [`extended attributes of ${this.#attributes} members were not kept`];
+  }
+
+  async abort(): Promise<void> {
+    if (this.#open !== null) fs.closeSync(this.#open);
+  }
+
+  #make(member: Member): FileSink {
+    const place = this.place(member.name);
+    const nothing: FileSink = { data: () => {}, end: () => {} };
+    fs.mkdirSync(this.place(member.name.split('/').slice(0, -1).join('/')), { recursive: true });
+    if (member.type === 'directory') {
+      if (!fs.statSync(place, { throwIfNoEntry: false })?.isDirectory()) fs.mkdirSync(place);
+      this.#folders.push(member);
+      return nothing;
+    }
+    fs.rmSync(place, { force: true });
+    switch (member.type) {
+      case 'file':
+        if (member.sparse) break;
+        return this.#file(member, fs.openSync(place, 'wx', 0o600));
+      case 'symlink':
+        fs.symlinkSync(Buffer.from(member.linkName, 'latin1'), place);
+        fs.lutimesSync(place, member.mtimeSec, member.mtimeSec);
+        return nothing;
+      case 'hardlink':
+        fs.linkSync(this.place(member.linkName), place);
+        return nothing;
+    }
+    const kind = member.sparse ? 'sparse file' : member.type;
+    throw new SwarmbootError(
+      'archive',
+      `member ${quoted(member.name)}: a ${kind} in BOEL binaries; publish them without it`,
+    );
+  }
+
+  #file(member: Member, fd: number): FileSink {
+    this.#open = fd;
+    return {
+      data: (bytes) => {
+        try {
+          for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at);
+        } catch (error) {
+          throw this.#fault(member, error);
+        }
+      },
+      end: () => {
+        fs.fchmodSync(fd, member.mode);
+        fs.futimesSync(fd, member.mtimeSec, member.mtimeSec);
+        this.#open = null;
+        fs.closeSync(fd);
+      },
+    };
+  }
+
+  #fault(member: Member, error: unknown): SwarmbootError {
+    return writeFault(`cannot write ${quoted(member.name)} below ${this.target}: ${messageOf(error)}`, error);
+  }
+}
