@@ -1,0 +1,121 @@
+// One node of the demo: an agent as a child process with folders and an address of its own, and what it says of itself.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { finished } from 'node:stream/promises';
+import type { NodeReport, StageName } from '../../agent/core/report.ts';
+import { KIB, type Ms } from '../../agent/core/units.ts';
+import type { NodeResult } from './result.ts';
+
+/** What all nodes share. */
+export interface Cluster {
+  /** The agent's executable. */
+  readonly agent: string;
+  /** `host:port` of the catalog. */
+  readonly imageServer: string;
+  readonly imageName: string;
+  readonly overrides: readonly string[];
+  /** 0: no cap. */
+  readonly uploadMaxBytesPerSec: number;
+}
+
+/** A node as the screen shows it; the fields change while the agent runs. */
+export interface NodeState {
+  readonly node: number;
+  readonly folder: string;
+  stage: StageName | 'starting' | 'installed' | 'failed';
+  report: NodeReport | null;
+  readonly stageEndedMs: Map<StageName, Ms>;
+  endedMs: Ms | null;
+  exitStatus: number | null;
+}
+
+/** Where a node keeps what; `target` and `boel` are compared with the originals. */
+export function nodeFolders(folder: string) {
+  return { target: join(folder, 'target'), boel: join(folder, 'boel'), staging: join(folder, 'staging') };
+}
+
+/** A node that has not begun. `node` counts from 1. */
+export function newNode(node: number, top: string): NodeState {
+  const folder = join(top, String(node).padStart(2, '0'));
+  return {
+    node,
+    folder,
+    stage: 'starting',
+    report: null,
+    stageEndedMs: new Map(),
+    endedMs: null,
+    exitStatus: null,
+  };
+}
+
+/** Runs the agent to its end and keeps `state` up to date. `now` counts from the start of the first agent. */
+export async function runNode(
+  state: NodeState,
+  cluster: Cluster,
+  now: () => Ms,
+  signal: AbortSignal,
+): Promise<void> {
+  const { target, boel, staging } = nodeFolders(state.folder);
+  for (const path of [target, boel, staging]) await mkdir(path, { recursive: true });
+  const child = spawn(
+    cluster.agent,
+    [
+      `--IMAGESERVER=${cluster.imageServer}`,
+      `--IMAGENAME=${cluster.imageName}`,
+      `--OVERRIDES=${cluster.overrides.join(',')}`,
+      `--TARGET=${target}`,
+      `--BOEL_DIR=${boel}`,
+      `--BITTORRENT_STAGING=${staging}`,
+      `--BITTORRENT_PORT=0`,
+      `--BITTORRENT_POLLING_TIME=1`,
+      `--BITTORRENT_UPLOAD_MAX=${Math.ceil(cluster.uploadMaxBytesPerSec / KIB)}`,
+      `--BIND=127.0.1.${state.node}`,
+      `--CONSOLE=json`,
+    ],
+    { stdio: ['ignore', 'pipe', 'pipe'], signal },
+  );
+  const log = createWriteStream(join(state.folder, 'agent.log'));
+  child.stderr.pipe(log, { end: false });
+  const lines = createInterface({ input: child.stdout });
+  lines.on('line', (line) => {
+    log.write(`${line}\n`);
+    hear(state, line, now());
+  });
+  state.exitStatus = await statusOf(child);
+  state.endedMs = now();
+  if (state.exitStatus !== 0) state.stage = 'failed';
+  log.end();
+  await finished(log);
+}
+
+function statusOf(child: ChildProcess): Promise<number | null> {
+  return new Promise((done, failed) => child.once('error', failed).once('close', done));
+}
+
+/** Takes one line of the agent's console (CONSOLE=json); anything else, such as a stack trace, is for its log alone. */
+export function hear(state: NodeState, line: string, now: Ms): void {
+  if (!line.startsWith('{')) return;
+  const said: { readonly fact: string; readonly stage: StageName } & NodeReport = JSON.parse(line);
+  if (said.fact === 'report') state.report = said;
+  if (said.fact === 'stageBegan') state.stage = said.stage;
+  if (said.fact === 'stageEnded') state.stageEndedMs.set(said.stage, now);
+  if (said.fact === 'installed') state.stage = 'installed';
+}
+
+/** What became of a node whose agent has ended. */
+export function resultOf(state: NodeState, differences: readonly string[]): NodeResult {
+  return {
+    node: state.node,
+    imageMs: state.stageEndedMs.get('image') ?? null,
+    readyMs: state.stageEndedMs.get('overrides') ?? null,
+    endedMs: state.endedMs ?? 0,
+    exitStatus: state.exitStatus,
+    downloadedBytes: (state.report?.bytesVerified ?? 0) + (state.report?.wastedBytes ?? 0),
+    uploadedBytes: state.report?.uploadedBytes ?? 0,
+    differences,
+  };
+}
