@@ -1,7 +1,11 @@
 // IP addresses and ports as bytes and as text: the compact lists of trackers and of peer exchange (BEP 7, 11, 23). One
 // address has one text (RFC 5952; IPv4 inside IPv6 is plain IPv4), so that texts may be compared.
 
-import type { PeerAddress } from './tracker.ts';
+/** Where a peer listens; `host` is an IPv4 or IPv6 literal. */
+export interface PeerAddress {
+  readonly host: string;
+  readonly port: number;
+}
 
 const PORT_BYTES = 2;
 /** Bytes of one compact entry: address and port. */

@@ -5,6 +5,7 @@ import {
   COMPACT_IPV4_BYTES,
   COMPACT_IPV6_BYTES,
   formatAddress,
+  type PeerAddress,
   parseAddress,
   readCompact,
 } from './address.ts';
@@ -20,11 +21,7 @@ import {
   requiredField,
 } from './bencode.ts';
 
-/** Where a peer listens; `host` is an IPv4 or IPv6 literal. */
-export interface PeerAddress {
-  readonly host: string;
-  readonly port: number;
-}
+export type { PeerAddress };
 
 export type AnnounceEvent = 'started' | 'completed' | 'stopped' | 'update';
 
