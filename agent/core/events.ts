@@ -28,18 +28,15 @@ export type SwarmEvent =
   | { type: 'peerGone'; slot: number; reason: string }
   | { type: 'dialFailed'; address: PeerAddress; reason: string }
   | { type: 'peersFound'; addresses: readonly PeerAddress[] }
-  | { type: 'choked'; slot: number }
-  | { type: 'unchoked'; slot: number }
-  | { type: 'interested'; slot: number }
-  | { type: 'uninterested'; slot: number }
+  | { type: 'choked' | 'unchoked' | 'interested' | 'uninterested'; slot: number }
   | { type: 'had'; slot: number; piece: number }
   | { type: 'fieldArrived'; slot: number; bytes: Uint8Array }
   | { type: 'hadAll'; slot: number }
+  /** A sign of life that says nothing else. */
+  | { type: 'heard'; slot: number }
   /** BEP 10 handshake: BEP 21's upload_only, how many requests it queues, where it listens (0: not said). */
   | { type: 'extended'; slot: number; uploadOnly: boolean; requestsMax: number; port: number }
-  | ({ type: 'requested'; slot: number } & Stretch)
-  | ({ type: 'cancelled'; slot: number } & Stretch)
-  | ({ type: 'rejected'; slot: number } & Stretch)
+  | ({ type: 'requested' | 'cancelled' | 'rejected'; slot: number } & Stretch)
   /** A block that `accepts` said yes to lies in the piece's buffer. */
   | ({ type: 'blockArrived'; slot: number } & Stretch)
   /** A block that `accepts` said no to was thrown away. */
@@ -60,12 +57,8 @@ export type SwarmCommand =
   | { type: 'drop'; slot: number; reason: string; ban: boolean }
   /** First message after the handshakes: what we have now. */
   | { type: 'sendField'; slot: number }
-  | { type: 'choke'; slot: number }
-  | { type: 'unchoke'; slot: number }
-  | { type: 'interested'; slot: number }
-  | { type: 'uninterested'; slot: number }
+  | { type: 'choke' | 'unchoke' | 'interested' | 'uninterested' | 'keepAlive'; slot: number }
   | { type: 'have'; slot: number; piece: number }
-  | { type: 'keepAlive'; slot: number }
   /** Ask for whole blocks in a row: one message per block. */
   | ({ type: 'request'; slot: number } & Stretch)
   | ({ type: 'cancel'; slot: number } & Stretch)

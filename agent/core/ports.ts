@@ -1,6 +1,8 @@
 // What the engine needs from the world, as interfaces; the rooms of agent/io satisfy them, tests bring small fakes.
 // Types only: nothing here runs.
 
+import type { Bitfield } from './bitfield.ts';
+import type { Stretch } from './events.ts';
 import type { AnnounceReply, AnnounceRequest, PeerAddress } from './tracker.ts';
 
 /** Blocks of one piece, read from disk and already framed as BEP 3 `piece` messages: one buffer, one socket write. */
@@ -27,6 +29,106 @@ export interface StorePort {
    */
   read(piece: number, begin: number, length: number): Frame | null;
 }
+
+/** One TCP connection, before anybody speaks BitTorrent on it. */
+export interface Link {
+  /** The other end; for an outgoing link the address that was dialed. */
+  readonly remote: PeerAddress;
+  readonly outgoing: boolean;
+  /**
+   * Starts reading. A chunk is valid only until `data` returns. `closed` is called once, whoever ended it, and nothing
+   * after it.
+   */
+  open(handlers: { data(chunk: Uint8Array): void; closed(reason: string): void }): void;
+  /** `done` is called when the kernel has taken the bytes, or never will. */
+  write(bytes: Uint8Array, done?: () => void): void;
+  close(reason: string): void;
+}
+
+/** Listens and dials. */
+export interface PeersPort {
+  /** Begins to listen; every caller that is let in is given to `arrived`. Resolves with the port. */
+  listen(arrived: (link: Link) => void): Promise<number>;
+  /** Rejects when nobody answers in time. */
+  dial(address: PeerAddress): Promise<Link>;
+  /** Stops listening; links that are open stay open. */
+  close(): Promise<void>;
+}
+
+/** What a conversation must know of the torrent it is about. */
+export interface Subject {
+  /** 20 bytes: what the handshake carries. */
+  readonly infoHash: Uint8Array;
+  /** Null until the info dictionary is known (magnet). */
+  readonly pieceCount: number | null;
+  /** Raw info dictionary for those who ask (BEP 9); null while it is unknown. */
+  readonly infoBytes: Uint8Array | null;
+  /** We are complete: BEP 21. */
+  readonly uploadOnly: boolean;
+}
+
+/** Ourselves, as the handshakes say it. */
+export interface Self {
+  /** 20 bytes. */
+  readonly peerId: Uint8Array;
+  readonly port: number;
+  /** Requests that we queue for a peer (BEP 10 `reqq`). */
+  readonly requestsMax: number;
+}
+
+/** What a conversation tells the engine. */
+export interface WireListener {
+  /** An incoming handshake: what is it about? Null: nothing that we have, and the link is closed. */
+  asked(infoHash: Uint8Array): Subject | null;
+  /** Both handshakes are done. `peerId` 20 bytes in hex; `fast`: BEP 6 was agreed. */
+  ready(peerId: string, fast: boolean): void;
+  /** A message, as the event that the swarm takes. */
+  said(event: PeerMessage): void;
+  /** A block begins to come in: is it wanted? */
+  accepts(stretch: Stretch): boolean;
+  /** A wanted block is here; the bytes are valid only during the call. */
+  block(stretch: Stretch, bytes: Uint8Array): void;
+  /** The peer sent the info dictionary; nobody has checked it yet. */
+  info(bytes: Uint8Array): void;
+  closed(reason: string): void;
+}
+
+export type PeerMessage =
+  | { type: 'choked' | 'unchoked' | 'interested' | 'uninterested' | 'hadAll' | 'heard' }
+  | { type: 'had'; piece: number }
+  | { type: 'fieldArrived'; bytes: Uint8Array }
+  | { type: 'extended'; uploadOnly: boolean; requestsMax: number; port: number }
+  | ({ type: 'requested' | 'cancelled' | 'rejected' | 'blockUnwanted' } & Stretch);
+
+/** A BitTorrent conversation on a link. Messages gather until `flush`; blocks go out at once. */
+export interface WirePort {
+  send(message: WireMessage): void;
+  /** Our pieces, in the shortest form that the peer understands. */
+  sendField(field: Bitfield): void;
+  /** One message per block of the stretch. */
+  request(stretch: Stretch): void;
+  /** Framed blocks; `done` when the kernel has taken them or never will. */
+  serve(bytes: Uint8Array, done: () => void): void;
+  /** Asks for the info dictionary (BEP 9). */
+  fetchInfo(): void;
+  flush(): void;
+  close(reason: string): void;
+}
+
+export type WireMessage =
+  | { type: 'choke' | 'unchoke' | 'interested' | 'uninterested' | 'keepAlive' }
+  | { type: 'have'; piece: number }
+  | ({ type: 'cancel' | 'reject' } & Stretch);
+
+/** Whoever takes connections about one info hash: a transfer, or the search for an info dictionary. */
+export interface Party {
+  readonly subject: Subject;
+  /** Takes over a connection; the listener is told from here on. `wire` answers once the peer is ready. */
+  meet(link: Link, wire: () => WirePort): WireListener;
+}
+
+/** Opens a conversation; `subject` is given when we dialed, and is asked of the listener otherwise. */
+export type OpenWire = (link: Link, self: Self, subject: Subject | null, listener: WireListener) => WirePort;
 
 /** Talks to trackers. Rejects with an Error whose message says what the tracker did wrong. */
 export interface TrackerPort {

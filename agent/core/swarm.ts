@@ -229,6 +229,8 @@ export class Swarm {
       case 'hadAll':
         this.#fieldArrived(peer, Bitfield.full(this.#torrent.pieceCount));
         return;
+      case 'heard':
+        return;
       case 'extended':
         this.#extended(peer, event);
         return;

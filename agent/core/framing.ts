@@ -1,0 +1,192 @@
+// How a TCP stream falls into BitTorrent messages (BEP 3), with a limit on every length: pure arithmetic on bytes. It
+// holds what is incomplete and copies nothing else; what a message means is decided elsewhere.
+
+import type { Stretch } from './events.ts';
+import { BLOCK_BYTES, MIB } from './units.ts';
+
+export const HANDSHAKE_BYTES = 68;
+const PROTOCOL = Uint8Array.from('\x13BitTorrent protocol', (letter) => letter.charCodeAt(0));
+/** Length, id, piece, begin: what comes before a block. */
+const BLOCK_HEADER_BYTES = 13;
+/** Extension messages and ids that we do not know: BEP 9 needs 16 KiB and a little. */
+const OTHER_MESSAGE_MAX = MIB;
+/** A bitfield before the number of pieces is known (magnet). */
+const BITFIELD_MAX = 2 ** 18;
+
+export const MESSAGE = { bitfield: 5, request: 6, piece: 7, port: 9, extended: 20 } as const;
+
+/** Whole lengths of the messages that have one length, by id: BEP 3 and BEP 6. */
+const FIXED_LENGTH = new Map([
+  [0, 1],
+  [1, 1],
+  [2, 1],
+  [3, 1],
+  [4, 5],
+  [6, 13],
+  [8, 13],
+  [9, 3],
+  [13, 5],
+  [14, 1],
+  [15, 1],
+  [16, 13],
+  [17, 5],
+]);
+
+export interface FrameHandler {
+  /** The 68 bytes of the handshake; valid during the call. */
+  handshake(bytes: Uint8Array): void;
+  /** A whole message with its length prefix, blocks excepted; valid during the call. Keep-alives have length 4. */
+  message(id: number, bytes: Uint8Array): void;
+  /** A block begins. False: its bytes will be thrown away, and `unwanted` follows. */
+  accepts(stretch: Stretch): boolean;
+  block(stretch: Stretch, bytes: Uint8Array): void;
+  unwanted(stretch: Stretch): void;
+}
+
+export class Framer {
+  readonly #handler: FrameHandler;
+  /** Null while the number of pieces is unknown. */
+  pieceCount: number | null = null;
+  #greeted = false;
+  /** The beginning of something whose rest has not come yet. */
+  #held = new Uint8Array(256);
+  #heldBytes = 0;
+  #block: Stretch | null = null;
+  #blockLeft = 0;
+  #blockWanted = false;
+  /** A block that spans two chunks gathers here. */
+  #scratch: Uint8Array | null = null;
+
+  constructor(handler: FrameHandler) {
+    this.#handler = handler;
+  }
+
+  /** Takes the next bytes of the stream. Returns the peer's fault, after which nothing may follow; else null. */
+  take(chunk: Uint8Array): string | null {
+    let at = 0;
+    while (at < chunk.length) {
+      if (this.#block !== null) {
+        at += this.#takeBlock(this.#block, chunk, at);
+        continue;
+      }
+      const source = this.#heldBytes > 0 ? this.#held : chunk;
+      const from = this.#heldBytes > 0 ? 0 : at;
+      const available = this.#heldBytes > 0 ? this.#heldBytes : chunk.length - at;
+      const need = this.#need(source, from, available);
+      if (typeof need === 'string') return need;
+      if (available < need) {
+        at += this.#hold(chunk, at, need);
+        continue;
+      }
+      if (source === chunk) at += need;
+      else this.#heldBytes = 0;
+      this.#deliver(source.subarray(from, from + need));
+    }
+    return this.#heldBytes > 0 ? this.#faultOfHeld() : null;
+  }
+
+  /** A held beginning may already be wrong; it is not kept waiting for more. */
+  #faultOfHeld(): string | null {
+    const need = this.#need(this.#held, 0, this.#heldBytes);
+    return typeof need === 'string' ? need : null;
+  }
+
+  /** How many bytes from `at` the next step takes, as far as can be told from those there; or the fault in them. */
+  #need(bytes: Uint8Array, at: number, available: number): number | string {
+    if (!this.#greeted) {
+      for (let index = 0; index < Math.min(available, PROTOCOL.length); index++) {
+        if (bytes[at + index] !== PROTOCOL[index]) return 'does not speak BitTorrent in the clear';
+      }
+      return HANDSHAKE_BYTES;
+    }
+    if (available < 4) return 4;
+    const length = u32(bytes, at);
+    if (length === 0) return 4;
+    if (length > OTHER_MESSAGE_MAX) return `a message of ${length} bytes`;
+    if (available < 5) return 5;
+    const id = bytes[at + 4]!;
+    const fault = this.#lengthFault(id, length);
+    if (fault) return `message ${id} of ${length} bytes`;
+    return id === MESSAGE.piece ? BLOCK_HEADER_BYTES : 4 + length;
+  }
+
+  #lengthFault(id: number, length: number): boolean {
+    const fixed = FIXED_LENGTH.get(id);
+    if (fixed !== undefined) return length !== fixed;
+    if (id === MESSAGE.piece) return length <= 9 || length > 9 + BLOCK_BYTES;
+    if (id !== MESSAGE.bitfield) return id === MESSAGE.extended && length < 2;
+    return this.pieceCount === null ? length > BITFIELD_MAX : length !== 1 + Math.ceil(this.pieceCount / 8);
+  }
+
+  #hold(chunk: Uint8Array, at: number, need: number): number {
+    if (this.#held.length < need) {
+      const larger = new Uint8Array(need);
+      larger.set(this.#held.subarray(0, this.#heldBytes));
+      this.#held = larger;
+    }
+    const taken = Math.min(need - this.#heldBytes, chunk.length - at);
+    this.#held.set(chunk.subarray(at, at + taken), this.#heldBytes);
+    this.#heldBytes += taken;
+    return taken;
+  }
+
+  #deliver(bytes: Uint8Array): void {
+    if (!this.#greeted) {
+      this.#greeted = true;
+      this.#handler.handshake(bytes);
+      return;
+    }
+    if (bytes.length === 4 || bytes[4] !== MESSAGE.piece) {
+      this.#handler.message(bytes.length === 4 ? -1 : bytes[4]!, bytes);
+      return;
+    }
+    const length = u32(bytes, 0) - 9;
+    this.#block = { piece: u32(bytes, 5), begin: u32(bytes, 9), length };
+    this.#blockLeft = length;
+    this.#blockWanted = this.#handler.accepts(this.#block);
+  }
+
+  /** Takes what there is of a block; returns how many bytes that was. */
+  #takeBlock(stretch: Stretch, chunk: Uint8Array, at: number): number {
+    const taken = Math.min(this.#blockLeft, chunk.length - at);
+    const part = chunk.subarray(at, at + taken);
+    const done = stretch.length - this.#blockLeft;
+    this.#blockLeft -= taken;
+    const whole = taken === stretch.length;
+    if (this.#blockWanted && !whole) {
+      this.#scratch ??= new Uint8Array(BLOCK_BYTES);
+      this.#scratch.set(part, done);
+    }
+    if (this.#blockLeft > 0) return taken;
+    this.#block = null;
+    if (!this.#blockWanted) this.#handler.unwanted(stretch);
+    else this.#handler.block(stretch, whole ? part : this.#scratch!.subarray(0, stretch.length));
+    return taken;
+  }
+}
+
+function u32(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+/** BEP 3 `request` messages for every block of a stretch, in one piece of memory. */
+export function requestMessages({ piece, begin, length }: Stretch): Uint8Array {
+  const blocks = Math.ceil(length / BLOCK_BYTES);
+  const bytes = new Uint8Array(blocks * 17);
+  const view = new DataView(bytes.buffer);
+  for (let block = 0; block < blocks; block++) {
+    const at = block * 17;
+    const offset = block * BLOCK_BYTES;
+    view.setUint32(at, 13);
+    view.setUint8(at + 4, MESSAGE.request);
+    view.setUint32(at + 5, piece);
+    view.setUint32(at + 9, begin + offset);
+    view.setUint32(at + 13, Math.min(BLOCK_BYTES, length - offset));
+  }
+  return bytes;
+}
+
+/** Reads the stretch of a whole `request` message. */
+export function stretchOfMessage(bytes: Uint8Array): Stretch {
+  return { piece: u32(bytes, 5), begin: u32(bytes, 9), length: u32(bytes, 13) };
+}

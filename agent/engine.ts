@@ -1,0 +1,220 @@
+// Drives swarms: what happens on wires, disks and trackers goes in as events, what the swarms order is carried out
+// through ports. It decides nothing about peers or pieces; it holds the bytes, and the only clock and timer.
+
+import { ANNOUNCE_LIMITS, AnnounceSchedule } from './core/announce.ts';
+import type { Bitfield } from './core/bitfield.ts';
+import { Budget } from './core/budget.ts';
+import { SwarmbootError } from './core/errors.ts';
+import { LIMITS, type Limits } from './core/limits.ts';
+import type { Magnet } from './core/magnet.ts';
+import type {
+  Link,
+  LogFact,
+  OpenWire,
+  Party,
+  PeersPort,
+  StorePort,
+  TrackerPort,
+  WireListener,
+  WirePort,
+} from './core/ports.ts';
+import { Rng } from './core/rng.ts';
+import { swarmHash, type Torrent } from './core/torrent.ts';
+import type { PeerAddress } from './core/tracker.ts';
+import { hex, type Ms } from './core/units.ts';
+import { InfoSearch } from './infosearch.ts';
+import { Transfer } from './transfer.ts';
+
+export interface EngineOptions {
+  readonly peers: PeersPort;
+  readonly openWire: OpenWire;
+  readonly tracker: TrackerPort;
+  /** Monotonic. */
+  readonly clock: () => Ms;
+  /** Chance in the policies; any 32 bits. */
+  readonly seed: number;
+  /** Ours in every swarm, 20 bytes. */
+  readonly peerId: Uint8Array;
+  readonly log: LogFact;
+  /** Cap on what all swarms together upload; 0 for none. */
+  readonly uploadBytesPerSec: number;
+  readonly limits?: Partial<Limits>;
+}
+
+/** A caller that has not said in time what it wants is hung up on. */
+const GREETING_MS = 10_000;
+
+export class Engine {
+  readonly port: number;
+  readonly #options: EngineOptions;
+  readonly #limits: Limits;
+  readonly #rng: Rng;
+  readonly #budget: Budget;
+  readonly #parties = new Map<string, Party>();
+  readonly #transfers = new Set<Transfer>();
+  readonly #dirty = new Set<Transfer>();
+  #immediate: ReturnType<typeof setImmediate> | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  #timerAt: Ms = Number.POSITIVE_INFINITY;
+  #slots = 0;
+
+  private constructor(options: EngineOptions, port: number) {
+    this.#options = options;
+    this.#limits = { ...LIMITS, ...options.limits };
+    this.#rng = new Rng(options.seed);
+    this.#budget = new Budget(options.uploadBytesPerSec);
+    this.port = port;
+  }
+
+  /** Listens, and resolves when callers can get through. Throws SwarmbootError('network') when the port is taken. */
+  static async start(options: EngineOptions): Promise<Engine> {
+    const early: Link[] = [];
+    let arrived = (link: Link): void => void early.push(link);
+    const port = await options.peers.listen((link) => arrived(link));
+    const engine = new Engine(options, port);
+    arrived = (link) => engine.#converse(link, null);
+    for (const link of early) arrived(link);
+    return engine;
+  }
+
+  /** Enters the swarm of `torrent`. `have` names the pieces that `store` holds; it goes on being filled in. */
+  join(torrent: Torrent, store: StorePort, have: Bitfield): Transfer {
+    const key = hex(swarmHash(torrent));
+    if (this.#parties.has(key)) {
+      throw new SwarmbootError('torrent', `${torrent.name}: torrent ${key} is being transferred already`);
+    }
+    const rng = new Rng(this.#rng.below(2 ** 32));
+    const transfer = new Transfer({
+      torrent,
+      store,
+      have,
+      limits: this.#limits,
+      rng,
+      budget: this.#budget,
+      schedule: new AnnounceSchedule(torrent.announce, ANNOUNCE_LIMITS, () => rng.next()),
+      peerId: this.#options.peerId,
+      port: this.port,
+      clock: this.#options.clock,
+      log: this.#options.log,
+      tracker: this.#options.tracker,
+      slot: () => this.#slots++,
+      touch: (touched) => this.#touch(touched),
+      dial: (address, party) => this.#dial(address, party),
+      left: (gone) => {
+        this.#parties.delete(key);
+        this.#transfers.delete(gone);
+        this.#dirty.delete(gone);
+      },
+    });
+    this.#parties.set(key, transfer);
+    this.#transfers.add(transfer);
+    this.#touch(transfer);
+    return transfer;
+  }
+
+  /**
+   * Asks the peers of a magnet link for the info dictionary (BEP 9). The bytes match the link's info hash. Rejects
+   * when `signal` is aborted; until then it goes on looking.
+   */
+  async fetchInfo(
+    magnet: Magnet,
+    sha1: (bytes: Uint8Array) => Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
+    const rng = new Rng(this.#rng.below(2 ** 32));
+    const search = new InfoSearch(magnet, {
+      sha1,
+      rng,
+      schedule: new AnnounceSchedule(
+        magnet.trackers.map((url) => [url]),
+        ANNOUNCE_LIMITS,
+        () => rng.next(),
+      ),
+      tracker: this.#options.tracker,
+      peerId: this.#options.peerId,
+      port: this.port,
+      clock: this.#options.clock,
+      log: this.#options.log,
+      dial: (address, party) => this.#dial(address, party),
+    });
+    const key = hex(search.subject.infoHash);
+    this.#parties.set(key, search);
+    try {
+      return await search.run(signal);
+    } finally {
+      this.#parties.delete(key);
+    }
+  }
+
+  /** Leaves every swarm in good order and closes the port. */
+  async stop(): Promise<void> {
+    const listening = this.#options.peers.close();
+    await Promise.all([...this.#transfers].map((transfer) => transfer.leave()));
+    await listening;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#immediate !== null) clearImmediate(this.#immediate);
+  }
+
+  /** All that happened in this turn of the event loop is answered at its end, so that answers share messages. */
+  #touch(transfer: Transfer): void {
+    this.#dirty.add(transfer);
+    this.#immediate ??= setImmediate(() => {
+      this.#immediate = null;
+      const dirty = [...this.#dirty];
+      this.#dirty.clear();
+      for (const one of dirty) one.work();
+      this.#wind();
+    });
+  }
+
+  #wind(): void {
+    let next = Number.POSITIVE_INFINITY;
+    for (const transfer of this.#transfers) next = Math.min(next, transfer.deadline());
+    if (next === this.#timerAt) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#timerAt = next;
+    if (next === Number.POSITIVE_INFINITY) return;
+    const waitMs = Math.min(Math.max(0, Math.ceil(next - this.#options.clock())), 2 ** 31 - 1);
+    this.#timer = setTimeout(() => {
+      this.#timerAt = Number.POSITIVE_INFINITY;
+      for (const transfer of this.#transfers)
+        if (transfer.deadline() <= this.#options.clock()) this.#touch(transfer);
+      this.#wind();
+    }, waitMs);
+  }
+
+  async #dial(address: PeerAddress, party: Party): Promise<void> {
+    this.#converse(await this.#options.peers.dial(address), party);
+  }
+
+  /** Opens a conversation; one that came in finds its party by the info hash of the handshake. */
+  #converse(link: Link, dialed: Party | null): void {
+    let party: WireListener | null = null;
+    let wire: WirePort | null = null;
+    const greeting = setTimeout(() => wire?.close('did not greet in time'), GREETING_MS);
+    const meet = (found: Party) => found.meet(link, () => wire!);
+    const listener: WireListener = {
+      asked: (infoHash) => {
+        const found = this.#parties.get(hex(infoHash)) ?? null;
+        if (found !== null) party = meet(found);
+        return found?.subject ?? null;
+      },
+      ready: (peerId, fast) => {
+        clearTimeout(greeting);
+        party?.ready(peerId, fast);
+      },
+      said: (message) => party?.said(message),
+      accepts: (stretch) => party?.accepts(stretch) ?? false,
+      block: (stretch, bytes) => party?.block(stretch, bytes),
+      info: (bytes) => party?.info(bytes),
+      closed: (reason) => {
+        clearTimeout(greeting);
+        party?.closed(reason);
+      },
+    };
+    if (dialed !== null) party = meet(dialed);
+    const self = { peerId: this.#options.peerId, port: this.port, requestsMax: this.#limits.queueMax };
+    wire = this.#options.openWire(link, self, dialed?.subject ?? null, listener);
+  }
+}

@@ -1,0 +1,43 @@
+// What we use of bittorrent-protocol and ut_metadata, which come without types.
+
+declare module 'bittorrent-protocol' {
+  import type { EventEmitter } from 'node:events';
+
+  export interface Extension {
+    onMessage(bytes: Uint8Array): void;
+  }
+
+  /** A codec: bytes of the peer go in by `write`, our bytes come out by `read`. Its timers stay off. */
+  // biome-ignore lint/style/noDefaultExport: that is how the package exports it
+  export default class Wire extends EventEmitter {
+    amChoking: boolean;
+    extendedHandshake: Record<string, unknown>;
+    hasFast: boolean;
+    readonly ut_metadata: Extension &
+      EventEmitter & { readonly metadata: Uint8Array | undefined; fetch(): void; cancel(): void };
+    write(bytes: Uint8Array): boolean;
+    read(): Uint8Array | null;
+    destroy(): void;
+    use(extension: new (wire: Wire) => Extension): void;
+    handshake(infoHash: Uint8Array, peerId: Uint8Array, extensions: { dht: boolean; fast: boolean }): void;
+    choke(): void;
+    unchoke(): void;
+    interested(): void;
+    uninterested(): void;
+    have(piece: number): void;
+    haveAll(): void;
+    haveNone(): void;
+    bitfield(bytes: Uint8Array): void;
+    cancel(piece: number, begin: number, length: number): void;
+    reject(piece: number, begin: number, length: number): void;
+    keepAlive(): void;
+  }
+}
+
+declare module 'ut_metadata' {
+  import type Wire from 'bittorrent-protocol';
+  import type { Extension } from 'bittorrent-protocol';
+
+  // biome-ignore lint/style/noDefaultExport: that is how the package exports it
+  export default function utMetadata(metadata?: Uint8Array): new (wire: Wire) => Extension;
+}

@@ -1,0 +1,203 @@
+// A BitTorrent conversation: core/framing splits the stream, blocks and requests take the short way, and everything
+// else is the work of bittorrent-protocol's Wire with ut_metadata (BEP 3, 6, 9, 10, 21). The Wire never sees a block:
+// it has no limit on lengths and writes each block by itself, at ten times the cost.
+
+import Wire from 'bittorrent-protocol';
+import utMetadata from 'ut_metadata';
+import type { Bitfield } from '../core/bitfield.ts';
+import type { Stretch } from '../core/events.ts';
+import { Framer, MESSAGE, requestMessages, stretchOfMessage } from '../core/framing.ts';
+import type { Link, PeerMessage, Self, Subject, WireListener, WireMessage, WirePort } from '../core/ports.ts';
+import { hex } from '../core/units.ts';
+
+/** Requests that a peer without `reqq` surely queues (the common default of the field). */
+const REQUESTS_MAX_DEFAULT = 250;
+const CLIENT_NAME = 'Swarmboot';
+
+/** Begins the conversation on `link`: speaks first when `subject` is given, else waits to be asked. */
+export function openWire(link: Link, self: Self, subject: Subject | null, listener: WireListener): WirePort {
+  return new Conversation(link, self, subject, listener);
+}
+
+class Conversation implements WirePort {
+  readonly #link: Link;
+  readonly #self: Self;
+  readonly #listener: WireListener;
+  readonly #wire = new Wire();
+  readonly #framer: Framer;
+  #subject: Subject | null;
+  #outbox: Uint8Array[] = [];
+  #closed = false;
+
+  constructor(link: Link, self: Self, subject: Subject | null, listener: WireListener) {
+    this.#link = link;
+    this.#self = self;
+    this.#listener = listener;
+    this.#subject = subject;
+    this.#framer = new Framer({
+      handshake: (bytes) => this.#handshake(bytes),
+      message: (id, bytes) => this.#message(id, bytes),
+      accepts: (stretch) => this.#listener.accepts(stretch),
+      block: (stretch, bytes) => this.#listener.block(stretch, bytes),
+      unwanted: (stretch) => this.#listener.said({ type: 'blockUnwanted', ...stretch }),
+    });
+    this.#listen();
+    if (subject !== null) this.#greet(subject);
+    link.open({
+      data: (chunk) => {
+        if (this.#closed) return;
+        const fault = this.#framer.take(chunk);
+        if (fault !== null) this.close(fault);
+      },
+      closed: (reason) => {
+        this.#closed = true;
+        this.#wire.destroy();
+        listener.closed(reason);
+      },
+    });
+    this.flush();
+  }
+
+  send(message: WireMessage): void {
+    const wire = this.#wire;
+    switch (message.type) {
+      case 'have':
+        return wire.have(message.piece);
+      case 'cancel':
+        return wire.cancel(message.piece, message.begin, message.length);
+      case 'reject':
+        return wire.reject(message.piece, message.begin, message.length);
+      default:
+        return wire[message.type]();
+    }
+  }
+
+  sendField(field: Bitfield): void {
+    if (this.#wire.hasFast && field.isFull) this.#wire.haveAll();
+    else if (this.#wire.hasFast && field.count === 0) this.#wire.haveNone();
+    else if (field.count > 0) this.#wire.bitfield(field.bytes.slice());
+  }
+
+  request(stretch: Stretch): void {
+    this.#drain();
+    this.#outbox.push(requestMessages(stretch));
+  }
+
+  serve(bytes: Uint8Array, done: () => void): void {
+    this.flush();
+    this.#link.write(bytes, done);
+  }
+
+  fetchInfo(): void {
+    this.#wire.ut_metadata.fetch();
+    this.flush();
+  }
+
+  flush(): void {
+    this.#drain();
+    const [first] = this.#outbox;
+    if (first === undefined || this.#closed) return;
+    this.#link.write(this.#outbox.length === 1 ? first : Buffer.concat(this.#outbox));
+    this.#outbox = [];
+  }
+
+  close(reason: string): void {
+    if (this.#closed) return;
+    this.flush();
+    this.#closed = true;
+    this.#link.close(reason);
+  }
+
+  /** Moves what the Wire has to say into the outbox, so that our own messages stand behind it, on a boundary. */
+  #drain(): void {
+    for (let bytes = this.#wire.read(); bytes !== null; bytes = this.#wire.read()) this.#outbox.push(bytes);
+  }
+
+  #greet(subject: Subject): void {
+    const wire = this.#wire;
+    this.#framer.pieceCount = subject.pieceCount;
+    wire.extendedHandshake = {
+      v: CLIENT_NAME,
+      p: this.#self.port,
+      reqq: this.#self.requestsMax,
+      upload_only: subject.uploadOnly ? 1 : 0,
+    };
+    wire.use(utMetadata(subject.infoBytes ?? undefined));
+    const extension = wire.ut_metadata;
+    // It trusts piece numbers of the peer; what it throws then is the peer's fault.
+    const onMessage = extension.onMessage.bind(extension);
+    extension.onMessage = (bytes) => {
+      try {
+        onMessage(bytes);
+      } catch {
+        this.close('sent a metadata message that makes no sense');
+      }
+    };
+    extension.on('metadata', () => {
+      if (subject.infoBytes === null && extension.metadata !== undefined)
+        this.#listener.info(extension.metadata);
+    });
+    wire.handshake(subject.infoHash, this.#self.peerId, { dht: false, fast: true });
+  }
+
+  #handshake(bytes: Uint8Array): void {
+    const infoHash = bytes.slice(28, 48);
+    if (this.#subject === null) {
+      this.#subject = this.#listener.asked(infoHash);
+      if (this.#subject === null) return this.close('asked for a torrent that is not served here');
+      this.#greet(this.#subject);
+    } else if (hex(this.#subject.infoHash) !== hex(infoHash)) {
+      return this.close('answered for another torrent');
+    }
+    this.#wire.write(bytes.slice());
+  }
+
+  /** Bytes that are not blocks. Those with only one possible meaning are told at once, the others by the Wire. */
+  #message(id: number, bytes: Uint8Array): void {
+    if (this.#closed) return;
+    if (id === MESSAGE.request) this.#listener.said({ type: 'requested', ...stretchOfMessage(bytes) });
+    else if (id === -1 || id === MESSAGE.port) this.#listener.said({ type: 'heard' });
+    else if (id <= MESSAGE.extended) this.#wire.write(bytes.slice());
+  }
+
+  #listen(): void {
+    const wire = this.#wire;
+    const said = (message: PeerMessage) => {
+      if (!this.#closed) this.#listener.said(message);
+    };
+    const tell = (type: 'cancelled' | 'rejected') => (piece: number, begin: number, length: number) =>
+      said({ type, piece, begin, length });
+    wire.on('readable', () => this.flush());
+    wire.on('error', () => this.close('sent what the protocol library cannot take'));
+    wire.on('close', () => this.close('broke the protocol'));
+    wire.on('handshake', (_infoHash: string, peerId: string) => this.#listener.ready(peerId, wire.hasFast));
+    wire.on('choke', () => said({ type: 'choked' }));
+    wire.on('unchoke', () => said({ type: 'unchoked' }));
+    wire.on('interested', () => said({ type: 'interested' }));
+    wire.on('uninterested', () => said({ type: 'uninterested' }));
+    wire.on('have', (piece: number) => said({ type: 'had', piece: piece >>> 0 }));
+    wire.on('bitfield', (field: { buffer: Uint8Array }) =>
+      said({ type: 'fieldArrived', bytes: field.buffer }),
+    );
+    wire.on('have-all', () => said({ type: 'hadAll' }));
+    wire.on('cancel', tell('cancelled'));
+    wire.on('reject', tell('rejected'));
+    wire.on('extended', (kind: string | number, message: Record<string, unknown>) => {
+      if (kind === 'handshake') said(extendedOf(message));
+    });
+  }
+}
+
+function extendedOf(handshake: Record<string, unknown>): PeerMessage {
+  const { upload_only: uploadOnly, reqq, p } = handshake;
+  return {
+    type: 'extended',
+    uploadOnly: uploadOnly === 1,
+    requestsMax: isCount(reqq) ? Math.max(1, Math.min(reqq, 2000)) : REQUESTS_MAX_DEFAULT,
+    port: isCount(p) && p <= 65_535 ? p : 0,
+  };
+}
+
+function isCount(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0;
+}

@@ -1,0 +1,342 @@
+// One torrent under way: a Swarm, its store, its open wires, and the buffers of the pieces that are coming in. Carries
+// orders out; the orders are the Swarm's.
+
+import type { Bitfield } from './core/bitfield.ts';
+import { assert, messageOf, SwarmbootError } from './core/errors.ts';
+import type { Stretch, SwarmCommand, SwarmEvent } from './core/events.ts';
+import type {
+  Link,
+  LogFact,
+  Party,
+  StorePort,
+  Subject,
+  TrackerPort,
+  WireListener,
+  WirePort,
+} from './core/ports.ts';
+import { Swarm, type SwarmOptions } from './core/swarm.ts';
+import { pieceSize, swarmHash, type Torrent } from './core/torrent.ts';
+import type { AnnounceEvent, PeerAddress } from './core/tracker.ts';
+import { hex, type Ms } from './core/units.ts';
+import type { SwarmView } from './core/view.ts';
+
+/** Peers asked for in one announce. */
+const PEERS_WANTED = 50;
+
+export interface TransferOptions extends Omit<SwarmOptions, 'peerId'> {
+  readonly store: StorePort;
+  readonly tracker: TrackerPort;
+  readonly peerId: Uint8Array;
+  readonly port: number;
+  readonly clock: () => Ms;
+  readonly log: LogFact;
+  /** A number for a new connection, never given before. */
+  readonly slot: () => number;
+  /** Something happened: call `work` soon. */
+  readonly touch: (transfer: Transfer) => void;
+  /** Rejects when nobody answers. */
+  readonly dial: (address: PeerAddress, party: Party) => Promise<void>;
+  /** The transfer is over. */
+  readonly left: (transfer: Transfer) => void;
+}
+
+interface Front {
+  readonly bytes: number;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class Transfer implements Party {
+  readonly torrent: Torrent;
+  /** Resolves when every piece is verified and written; rejects when the store fails. */
+  readonly complete: Promise<void>;
+  readonly #options: TransferOptions;
+  readonly #swarm: Swarm;
+  readonly #have: Bitfield;
+  readonly #wires = new Map<number, WirePort>();
+  /** Wires with messages waiting for the end of `work`. */
+  readonly #spoken = new Set<WirePort>();
+  readonly #pieces = new Map<number, Uint8Array>();
+  readonly #spareBuffers: Uint8Array[] = [];
+  /** Serve orders that wait for a free frame of the store. */
+  readonly #waiting: Extract<SwarmCommand, { type: 'serve' }>[] = [];
+  readonly #abort = new AbortController();
+  readonly #gone: Promise<void>;
+  #sayGone: () => void = () => {};
+  #settle: { resolve(): void; reject(error: unknown): void };
+  #fronts: Front[] = [];
+  #frontPieces = 0;
+  #failure: unknown = null;
+
+  constructor(options: TransferOptions) {
+    this.torrent = options.torrent;
+    this.#options = options;
+    this.#have = options.have;
+    this.#swarm = new Swarm({ ...options, peerId: hex(options.peerId) });
+    const settled = Promise.withResolvers<void>();
+    this.complete = settled.promise;
+    // Whoever does not wait for the end (a seeder) is not to be stopped by it.
+    this.complete.catch(() => {});
+    this.#settle = settled;
+    const gone = Promise.withResolvers<void>();
+    this.#gone = gone.promise;
+    this.#sayGone = gone.resolve;
+    if (this.#have.isFull) settled.resolve();
+    this.#advanceFront();
+  }
+
+  get subject(): Subject {
+    return {
+      infoHash: swarmHash(this.torrent),
+      pieceCount: this.torrent.pieceCount,
+      infoBytes: this.torrent.infoBytes,
+      uploadOnly: this.#have.isFull,
+    };
+  }
+
+  view(): SwarmView {
+    return this.#swarm.view(this.#options.clock());
+  }
+
+  /** Addresses to be tried besides those that trackers give. */
+  addPeers(addresses: readonly PeerAddress[]): void {
+    this.#tell({ type: 'peersFound', addresses });
+  }
+
+  /**
+   * Resolves once the first `bytes` of the content are verified and written. Rejects when the store fails, when the
+   * transfer leaves before, and when `signal` is aborted.
+   */
+  front(bytes: number, signal: AbortSignal): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const front = { bytes, resolve, reject };
+    const aborted = () => {
+      this.#fronts = this.#fronts.filter((other) => other !== front);
+      reject(signal.reason);
+    };
+    if (signal.aborted) return Promise.reject(signal.reason);
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    signal.addEventListener('abort', aborted, { once: true });
+    this.#fronts.push(front);
+    this.#advanceFront();
+    return promise.finally(() => signal.removeEventListener('abort', aborted));
+  }
+
+  /** Serves what it has promised (bounded in time), says `stopped` to the trackers, closes the connections. */
+  leave(): Promise<void> {
+    this.#tell({ type: 'leave' });
+    return this.#gone;
+  }
+
+  deadline(): Ms {
+    return this.#swarm.deadline();
+  }
+
+  /** Carries out what the swarm orders. Orders that are done at once cause new ones; those are carried out too. */
+  work(): void {
+    for (;;) {
+      const commands = this.#swarm.take(this.#options.clock());
+      if (commands.length === 0) break;
+      for (const command of commands) this.#carryOut(command);
+    }
+    for (const wire of this.#spoken) wire.flush();
+    this.#spoken.clear();
+  }
+
+  meet(link: Link, wire: () => WirePort): WireListener {
+    const slot = this.#options.slot();
+    const { log } = this.#options;
+    const address = link.outgoing ? link.remote : { host: link.remote.host, port: 0 };
+    let greeted = false;
+    return {
+      asked: () => this.subject,
+      ready: (peerId, fast) => {
+        greeted = true;
+        this.#wires.set(slot, wire());
+        this.#tell({ type: 'peerConnected', slot, address, peerId, outgoing: link.outgoing, fast });
+      },
+      said: (message) => this.#tell({ ...message, slot }),
+      accepts: (stretch) => this.#swarm.accepts(slot, stretch),
+      block: (stretch, bytes) => this.#blockCame(slot, stretch, bytes),
+      info: () => {},
+      closed: (reason) => {
+        log('peer gone', {
+          torrent: this.torrent.name,
+          peer: `${link.remote.host} ${link.remote.port}`,
+          reason,
+        });
+        this.#wires.delete(slot);
+        if (greeted) this.#tell({ type: 'peerGone', slot, reason });
+        else if (link.outgoing) this.#tell({ type: 'dialFailed', address: link.remote, reason });
+      },
+    };
+  }
+
+  #tell(event: SwarmEvent): void {
+    this.#swarm.handle(event, this.#options.clock());
+    this.#options.touch(this);
+  }
+
+  #blockCame(slot: number, { piece, begin, length }: Stretch, bytes: Uint8Array): void {
+    let buffer = this.#pieces.get(piece);
+    if (buffer === undefined) {
+      buffer = this.#spareBuffers.pop() ?? new Uint8Array(this.torrent.pieceLength);
+      this.#pieces.set(piece, buffer);
+    }
+    buffer.set(bytes, begin);
+    this.#tell({ type: 'blockArrived', slot, piece, begin, length });
+  }
+
+  #carryOut(command: SwarmCommand): void {
+    switch (command.type) {
+      case 'dial':
+        return this.#dial(command.address);
+      case 'check':
+        return this.#check(command.piece);
+      case 'write':
+        return this.#write(command.piece);
+      case 'forget':
+        return this.#forget(command.piece);
+      case 'announce':
+        return void this.#announce(command.url, command.event);
+      case 'complete':
+        return this.#settle.resolve();
+      case 'left':
+        return this.#left();
+      case 'serve':
+        return this.#serve(command);
+    }
+    const wire = this.#wires.get(command.slot);
+    if (wire === undefined) return;
+    switch (command.type) {
+      case 'drop':
+        this.#wires.delete(command.slot);
+        return wire.close(command.reason);
+      case 'sendField':
+        wire.sendField(this.#have);
+        break;
+      case 'request':
+        wire.request(command);
+        break;
+      default:
+        wire.send(command);
+    }
+    this.#spoken.add(wire);
+  }
+
+  #dial(address: PeerAddress): void {
+    this.#options.dial(address, this).catch((error: unknown) => {
+      this.#tell({ type: 'dialFailed', address, reason: messageOf(error) });
+    });
+  }
+
+  #check(piece: number): void {
+    const good = this.#options.store.verify(piece, this.#content(piece));
+    if (!good) this.#options.log('piece failed its hash', { torrent: this.torrent.name, piece });
+    this.#swarm.handle({ type: 'pieceChecked', piece, good }, this.#options.clock());
+  }
+
+  #write(piece: number): void {
+    this.#options.store.write(piece, this.#content(piece), (error) => {
+      if (error !== null) return this.#fail(error);
+      this.#tell({ type: 'pieceWritten', piece });
+      this.#advanceFront();
+    });
+  }
+
+  /** The bytes of a piece that is whole: the buffer, or less for the last piece. */
+  #content(piece: number): Uint8Array {
+    const buffer = this.#pieces.get(piece);
+    assert(buffer !== undefined, 'a whole piece has its bytes');
+    const size = pieceSize(this.torrent, piece);
+    return size === buffer.length ? buffer : buffer.subarray(0, size);
+  }
+
+  #forget(piece: number): void {
+    const buffer = this.#pieces.get(piece);
+    if (buffer === undefined) return;
+    this.#pieces.delete(piece);
+    this.#spareBuffers.push(buffer);
+  }
+
+  #serve(command: Extract<SwarmCommand, { type: 'serve' }>): void {
+    const { slot, piece, begin, length } = command;
+    const wire = this.#wires.get(slot);
+    if (wire === undefined) return;
+    try {
+      const frame = this.#options.store.read(piece, begin, length);
+      if (frame === null) {
+        this.#waiting.push(command);
+        return;
+      }
+      wire.serve(frame.bytes, () => {
+        frame.release();
+        this.#tell({ type: 'sent', slot, bytes: length });
+        const next = this.#waiting.shift();
+        if (next !== undefined) this.#serve(next);
+      });
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  async #announce(url: string, event: AnnounceEvent): Promise<void> {
+    const { tracker, peerId, port, clock, log } = this.#options;
+    const view = this.view();
+    try {
+      const reply = await tracker.announce(
+        {
+          url,
+          event,
+          infoHash: swarmHash(this.torrent),
+          peerId,
+          port,
+          uploaded: view.uploadedBytes,
+          downloaded: view.downloadedBytes,
+          left: view.bytesLeft,
+          numWant: event === 'stopped' ? 0 : PEERS_WANTED,
+        },
+        this.#abort.signal,
+      );
+      if (reply.warning !== null) log('tracker warns', { url, warning: reply.warning });
+      this.#swarm.handle({ type: 'announced', url, reply }, clock());
+    } catch (error) {
+      log('announce failed', { url, reason: messageOf(error) });
+      this.#swarm.handle({ type: 'announceFailed', url, reason: messageOf(error) }, clock());
+    }
+    this.#options.touch(this);
+  }
+
+  #advanceFront(): void {
+    while (this.#frontPieces < this.torrent.pieceCount && this.#have.has(this.#frontPieces))
+      this.#frontPieces++;
+    if (this.#fronts.length === 0) return;
+    const verified = Math.min(this.#frontPieces * this.torrent.pieceLength, this.torrent.length);
+    for (const front of this.#fronts) if (front.bytes <= verified) front.resolve();
+    this.#fronts = this.#fronts.filter((front) => front.bytes > verified);
+  }
+
+  /** The store has failed: nothing more can be kept or served. */
+  #fail(error: unknown): void {
+    if (this.#failure !== null) return;
+    this.#failure = error;
+    this.#settle.reject(error);
+    for (const front of this.#fronts) front.reject(error);
+    this.#fronts = [];
+    this.#tell({ type: 'leave' });
+  }
+
+  #left(): void {
+    const error = new SwarmbootError(
+      'interrupted',
+      `left the swarm of ${this.torrent.name} before it was complete`,
+    );
+    this.#settle.reject(error);
+    for (const front of this.#fronts) front.reject(error);
+    this.#fronts = [];
+    for (const wire of this.#wires.values()) wire.close('leaving');
+    this.#abort.abort();
+    this.#options.left(this);
+    this.#sayGone();
+  }
+}
