@@ -174,7 +174,9 @@ async function fetchReply(url: URL, signal: AbortSignal): Promise<HttpReply> {
     const safe = next?.protocol === target.protocol || next?.protocol === 'https:';
     if (next === null || !safe || next.hostname !== target.hostname) {
       const text = printable(Buffer.from(location, 'latin1'));
-      throw new Fault(`redirected to "${text}", but only redirects on the same host are followed`);
+      throw new Fault(
+        `redirected to "${text}", but is followed only on the same host and not from https to http`,
+      );
     }
     target = next;
   }

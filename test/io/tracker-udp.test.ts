@@ -3,7 +3,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 import { hex } from '../../agent/core/units.ts';
-import { announce, fails, HASH, udpServer } from './trackers.ts';
+import { announce, fails, HASH, SOON, udpServer } from './trackers.ts';
 
 /** `action`, the transaction id of the request, and more bytes. */
 function udpReply(asked: Buffer, action: number, rest: Uint8Array): Buffer {
@@ -25,7 +25,7 @@ describe('the tracker client over UDP', () => {
       if (lost++ % 2 === 0) return [null];
       return [isConnect(asked) ? connected(asked) : udpReply(asked, 1, good)];
     });
-    assert.deepEqual(await announce(url, { timeoutMs: 5_000 }), {
+    assert.deepEqual(await announce(url), {
       intervalMs: 60_000,
       minIntervalMs: null,
       seeders: 1,
@@ -58,7 +58,7 @@ describe('the tracker client over UDP', () => {
   });
 
   it('says that no answer came in time', async (t) => {
-    await fails(announce(await udpServer(t, () => [])), /did not answer within 0.3 s$/);
+    await fails(announce(await udpServer(t, () => []), SOON), /did not answer within 0.3 s$/);
   });
 
   it('ignores answers with a wrong transaction id', async (t) => {
@@ -68,7 +68,7 @@ describe('the tracker client over UDP', () => {
       return reply;
     };
     const only = await udpServer(t, (asked) => [wrong(asked), Buffer.alloc(3)]);
-    await fails(announce(only), /sent \d+ datagrams with a wrong transaction id and no answer$/);
+    await fails(announce(only, SOON), /sent \d+ datagrams with a wrong transaction id and no answer$/);
     const both = await udpServer(t, (asked) =>
       isConnect(asked) ? [wrong(asked), connected(asked)] : [wrong(asked), udpReply(asked, 1, good)],
     );
@@ -84,7 +84,7 @@ describe('the tracker client over UDP', () => {
     server.bind(0, '127.0.0.1');
     await once(server, 'listening');
     await fails(
-      announce(`udp://127.0.0.1:${server.address().port}/announce`),
+      announce(`udp://127.0.0.1:${server.address().port}/announce`, SOON),
       /did not answer within 0.3 s$/,
     );
   });

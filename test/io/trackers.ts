@@ -11,6 +11,8 @@ import type { AnnounceRequest } from '../../agent/core/tracker.ts';
 import { TrackerClient } from '../../agent/io/tracker.ts';
 
 export const HASH = Uint8Array.from({ length: 20 }, (_, i) => (i * 53 + 200) & 0xff);
+/** For an announce that shall run into its time limit; the others have time, however busy the machine is. */
+export const SOON = { timeoutMs: 300 };
 export const never = new AbortController().signal;
 
 export function request(url: string, values: Partial<AnnounceRequest> = {}): AnnounceRequest {
@@ -29,7 +31,7 @@ export function request(url: string, values: Partial<AnnounceRequest> = {}): Ann
 }
 
 export function announce(url: string, options = {}): Promise<unknown> {
-  return new TrackerClient({ timeoutMs: 300, resendMs: 100, ...options }).announce(request(url), never);
+  return new TrackerClient({ timeoutMs: 5_000, resendMs: 100, ...options }).announce(request(url), never);
 }
 
 /** Rejects with a SwarmbootError `tracker` whose message begins with the URL and says `what`. */
