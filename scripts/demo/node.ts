@@ -26,8 +26,9 @@ export interface Cluster {
 export interface NodeState {
   readonly node: number;
   readonly folder: string;
-  stage: StageName | 'starting' | 'installed' | 'failed';
+  stage: StageName | 'starting' | 'done' | 'failed';
   report: NodeReport | null;
+  uploadedBytes: number;
   readonly stageEndedMs: Map<StageName, Ms>;
   endedMs: Ms | null;
   exitStatus: number | null;
@@ -46,6 +47,7 @@ export function newNode(node: number, top: string): NodeState {
     folder,
     stage: 'starting',
     report: null,
+    uploadedBytes: 0,
     stageEndedMs: new Map(),
     endedMs: null,
     exitStatus: null,
@@ -87,7 +89,7 @@ export async function runNode(
   });
   state.exitStatus = await statusOf(child);
   state.endedMs = now();
-  if (state.exitStatus !== 0) state.stage = 'failed';
+  state.stage = state.exitStatus === 0 ? 'done' : 'failed';
   log.end();
   await finished(log);
 }
@@ -100,10 +102,13 @@ function statusOf(child: ChildProcess): Promise<number | null> {
 export function hear(state: NodeState, line: string, now: Ms): void {
   if (!line.startsWith('{')) return;
   const said: { readonly fact: string; readonly stage: StageName } & NodeReport = JSON.parse(line);
-  if (said.fact === 'report') state.report = said;
+  if (said.fact === 'report') {
+    state.report = said;
+    state.uploadedBytes = said.uploadedBytes;
+  }
   if (said.fact === 'stageBegan') state.stage = said.stage;
   if (said.fact === 'stageEnded') state.stageEndedMs.set(said.stage, now);
-  if (said.fact === 'installed') state.stage = 'installed';
+  if (said.fact === 'leaving') state.uploadedBytes = said.uploadedBytes;
 }
 
 /** What became of a node whose agent has ended. */
@@ -115,7 +120,7 @@ export function resultOf(state: NodeState, differences: readonly string[]): Node
     endedMs: state.endedMs ?? 0,
     exitStatus: state.exitStatus,
     downloadedBytes: (state.report?.bytesVerified ?? 0) + (state.report?.wastedBytes ?? 0),
-    uploadedBytes: state.report?.uploadedBytes ?? 0,
+    uploadedBytes: state.uploadedBytes,
     differences,
   };
 }

@@ -1,7 +1,7 @@
 // The demo's screen: one line per node, redrawn in place on a terminal, else a line now and then.
 
 import type { Writable } from 'node:stream';
-import { formatRate, type Ms } from '../../agent/core/units.ts';
+import { formatBytes, formatRate, type Ms } from '../../agent/core/units.ts';
 import type { NodeState } from './node.ts';
 
 const BAR_CELLS = 20;
@@ -16,19 +16,23 @@ const CLEAR_TO_END = '\u001b[K';
 
 /** One node as one line of under 100 columns. */
 export function formatNode(state: NodeState): string {
-  const { report } = state;
-  const percent = state.stage === 'installed' ? 100 : (report?.percent ?? 0);
+  const percent = state.stage === 'done' ? 100 : (state.report?.percent ?? 0);
   const filled = Math.round((percent * BAR_CELLS) / 100);
   const bar = '█'.repeat(filled) + '░'.repeat(BAR_CELLS - filled);
-  const rates =
-    report === null || state.stage === 'installed' || state.stage === 'failed'
-      ? ''
-      : `  down ${formatRate(report.downBytesPerSec).padStart(11)}  up ${formatRate(report.upBytesPerSec).padStart(11)}  peers ${report.peers}`;
-  return `  node ${String(state.node).padStart(2)}  ${state.stage.padEnd(13)} ${String(percent).padStart(3)} %  ${bar}${rates}`;
+  return `  node ${String(state.node).padStart(2)}  ${state.stage.padEnd(13)} ${String(percent).padStart(3)} %  ${bar}  ${formatTraffic(state)}`;
+}
+
+/** Rates while it runs, sums when it has ended. */
+function formatTraffic({ report, stage, uploadedBytes }: NodeState): string {
+  if (report === null) return '';
+  const ended = stage === 'done' || stage === 'failed';
+  const down = ended ? formatBytes(report.bytesVerified) : formatRate(report.downBytesPerSec);
+  const up = ended ? formatBytes(uploadedBytes) : formatRate(report.upBytesPerSec);
+  return `down ${down.padStart(11)}  up ${up.padStart(11)}${ended ? '' : `  peers ${report.peers}`}`;
 }
 
 function colour(state: NodeState): string {
-  if (state.stage === 'installed') return GREEN;
+  if (state.stage === 'done') return GREEN;
   return state.stage === 'failed' ? RED : CYAN;
 }
 

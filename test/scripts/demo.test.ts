@@ -100,8 +100,9 @@ test('a node is what its agent says, line by line', () => {
   match(formatNode(state), /node {2}3 {2}image +40 % .*down +2\.0 KiB\/s +up +1\.0 KiB\/s +peers 5$/);
   hear(state, '{"t":2,"fact":"stageEnded","stage":"image","ms":1900}', 2000);
   hear(state, '{"t":3,"fact":"stageEnded","stage":"overrides","ms":100}', 3000);
-  hear(state, '{"t":4,"fact":"installed","ms":4000}', 4000);
-  match(formatNode(state), /installed +100 %/);
+  hear(state, '{"t":4,"fact":"leaving","reason":"r","uploadedBytes":350}', 4000);
+  state.stage = 'done';
+  match(formatNode(state), /done +100 % .*down +900 B +up +350 B$/);
   state.exitStatus = 0;
   state.endedMs = 4100;
   deepEqual(resultOf(state, []), {
@@ -111,7 +112,7 @@ test('a node is what its agent says, line by line', () => {
     endedMs: 4100,
     exitStatus: 0,
     downloadedBytes: 916,
-    uploadedBytes: 300,
+    uploadedBytes: 350,
     differences: [],
   });
 });

@@ -11,10 +11,14 @@ const RULES: readonly (readonly [string, RegExp, RegExp])[] = [
     /^agent\/io\//,
     /^agent\/core\/|^node:|^[a-z@](?!.*\.ts$)/,
   ],
-  ['engine.ts imports agent/core', /^agent\/engine\.ts$/, /^agent\/core\//],
+  [
+    'the engine imports agent/core and its own parts',
+    /^agent\/(?:engine|transfer|infosearch)\.ts$/,
+    /^agent\/(?:core\/|engine|transfer|infosearch)/,
+  ],
   [
     'the rest of agent imports agent, node: and packages',
-    /^agent\/(?!core\/|io\/|engine\.ts$)/,
+    /^agent\/(?!core\/|io\/)/,
     /^agent\/|^node:|^[a-z@](?!.*\.ts$)/,
   ],
   ['scripts/core imports the two cores', /^scripts\/core\//, /^(?:agent|scripts)\/core\//],
