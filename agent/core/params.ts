@@ -4,7 +4,7 @@
 import { SwarmbootError } from './errors.ts';
 import { KIB } from './units.ts';
 import {
-  addresses,
+  address,
   consoleStyle,
   DEFAULT_HTTP_PORT,
   flag,
@@ -151,10 +151,10 @@ const TABLE = {
   ),
   bind: row(
     ['BIND', 'si.bind'],
-    addresses,
-    '',
+    address,
+    '::',
     'every stage',
-    'Own addresses to listen on and to announce from; empty: all.',
+    'Own address to listen on for peers; `::`: every one, IPv4 and IPv6.',
   ),
   console: row(
     ['CONSOLE', 'si.console'],
@@ -311,7 +311,7 @@ Names of SystemImager that the agent knows and does not honour yet; it says so a
 export function formatHelp(): string {
   return ROWS.map(
     (entry) =>
-      `  ${entry.name} (${entry.alias})\n      ${entry.help}\n      Value: ${entry.kind.expects.replaceAll('`', '')}. Default: ${showInitial(entry, '')}.\n`,
+      `  ${entry.name} (${entry.alias})\n      ${entry.help.replaceAll('`', '')}\n      Value: ${entry.kind.expects.replaceAll('`', '')}. Default: ${showInitial(entry, '')}.\n`,
   ).join('');
 }
 

@@ -76,8 +76,8 @@ export type InstallEvent =
       readonly bytes: number;
       readonly ms: Ms;
     }
-  | { readonly fact: 'leaving'; readonly reason: string }
-  | { readonly fact: 'installed'; readonly ms: Ms; readonly uploadedBytes: number }
+  | { readonly fact: 'leaving'; readonly reason: string; readonly uploadedBytes: number }
+  | { readonly fact: 'installed'; readonly ms: Ms }
   | ({ readonly fact: 'report' } & NodeReport);
 
 /** Folds the state of every torrent into one report. */
@@ -168,11 +168,9 @@ function linesOf(event: InstallEvent): string[] {
         `${event.name}: ${event.entries} entries, ${formatBytes(event.bytes)} in ${formatDuration(event.ms)}`,
       ];
     case 'leaving':
-      return [`leaving the swarm: ${event.reason}`];
+      return [`leaving the swarm, ${formatBytes(event.uploadedBytes)} given: ${event.reason}`];
     case 'installed':
-      return [
-        `installed in ${formatDuration(event.ms)}; gave ${formatBytes(event.uploadedBytes)} to other nodes`,
-      ];
+      return [`installed in ${formatDuration(event.ms)}`];
     case 'report':
       return [formatReportLine(event)];
   }

@@ -35,12 +35,9 @@ export const names: Kind<readonly string[]> = {
   },
 };
 
-export const addresses: Kind<readonly string[]> = {
-  expects: 'IPv4 or IPv6 addresses with commas between',
-  read: (text) => {
-    const list = splitList(text);
-    return list.every(isAddress) ? Object.freeze(list) : undefined;
-  },
+export const address: Kind<string> = {
+  expects: 'an IPv4 or IPv6 address',
+  read: (text) => (isAddress(text) ? text : undefined),
 };
 
 export const folder: Kind<string> = {

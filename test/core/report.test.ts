@@ -117,16 +117,19 @@ test('every happening has a line', () => {
       { fact: 'extracted', name: 'site', entries: 3, bytes: MIB, ms: 1000 },
       'site: 3 entries, 1.0 MiB in 0:01',
     ],
-    [{ fact: 'leaving', reason: 'no leecher is left' }, 'leaving the swarm: no leecher is left'],
-    [{ fact: 'installed', ms: 90_000, uploadedBytes: MIB }, 'installed in 1:30; gave 1.0 MiB to other nodes'],
+    [
+      { fact: 'leaving', reason: 'no leecher is left', uploadedBytes: MIB },
+      'leaving the swarm, 1.0 MiB given: no leecher is left',
+    ],
+    [{ fact: 'installed', ms: 90_000 }, 'installed in 1:30'],
   ];
   for (const [event, line] of events) assert.equal(formatEvent(event), line);
 });
 
 test('no text from outside can write a line, colour the console or turn the direction', () => {
   assert.equal(
-    formatEvent({ fact: 'leaving', reason: 'a\u001b]0;x\u0007\r\n{"fact":1}\u202e\u009b' }),
-    'leaving the swarm: a\\u001b]0;x\\u0007\\u000d\\u000a{"fact":1}\\u202e\\u009b',
+    formatEvent({ fact: 'note', text: 'a\u001b]0;x\u0007\r{"fact":1}\u202e\u009b' }),
+    'a\\u001b]0;x\\u0007\\u000d{"fact":1}\\u202e\\u009b',
   );
   assert.equal(plainText('Grüße, 世界'), 'Grüße, 世界');
 });

@@ -1,0 +1,112 @@
+// What an install needs from the other rooms of the agent, as interfaces: main.ts brings the real ones, tests bring small
+// fakes. Types only: nothing here runs.
+
+import type { Bitfield } from './bitfield.ts';
+import type { Catalog, CatalogEntry, Compression } from './catalog.ts';
+import type { Magnet } from './magnet.ts';
+import type { StorePort } from './ports.ts';
+import type { InstallEvent } from './report.ts';
+import type { Pool } from './staging.ts';
+import type { Hashes, Torrent } from './torrent.ts';
+import type { PeerAddress } from './tracker.ts';
+import type { Ms } from './units.ts';
+import type { SwarmView } from './view.ts';
+
+/** One torrent that this node is in. */
+export interface TransferRoom {
+  view(): SwarmView;
+  /** Addresses to be tried besides those that trackers give. */
+  addPeers(addresses: readonly PeerAddress[]): void;
+  /** Resolves when every piece is verified and written; rejects when the store fails. */
+  readonly complete: Promise<void>;
+  /** Resolves once the first `bytes` of the file are verified and written. */
+  front(bytes: number, signal: AbortSignal): Promise<void>;
+  /** Serves what it has promised (bounded in time), says `stopped`, closes the connections. */
+  leave(): Promise<void>;
+}
+
+export interface EngineRoom {
+  /** The one listening port for all torrents. */
+  readonly port: number;
+  join(torrent: Torrent, store: StorePort, have: Bitfield): TransferRoom;
+  /** The info dictionary of a magnet link, from its peers (BEP 9); verified against the info hash. */
+  fetchInfo(
+    magnet: Magnet,
+    sha1: (bytes: Uint8Array) => Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Uint8Array>;
+  /** Leaves all swarms and closes everything. */
+  stop(): Promise<void>;
+}
+
+/** A staging file. */
+export interface StoreRoom extends StorePort {
+  readonly have: Bitfield;
+  /** The content in order, each chunk as soon as `front` says that it is there. */
+  source(
+    front: (bytes: number, signal: AbortSignal) => Promise<void>,
+    signal: AbortSignal,
+  ): AsyncIterable<Uint8Array>;
+  /** Closes and removes it. */
+  discard(): Promise<void>;
+}
+
+/** A tarball to be extracted while it comes. */
+export interface Extraction {
+  readonly source: AsyncIterable<Uint8Array>;
+  readonly compression: Compression;
+  /** What the catalog promised; null without a catalog. */
+  readonly expected: CatalogEntry | null;
+  readonly target: string;
+  /** `stream` for BOEL binaries: GNU tar may be one of them. */
+  readonly writer: 'tar' | 'stream';
+  /** Called now and then with the bytes of the tarball used so far. */
+  readonly onProgress: (sourceBytes: number) => void;
+}
+
+export interface ExtractionResult {
+  /** Archive members of every type. */
+  readonly entries: number;
+  /** Sum of the sizes of the regular files. */
+  readonly unpackedBytes: number;
+  /** What could not be kept, one line each; empty when everything was. */
+  readonly notes: readonly string[];
+}
+
+export interface CatalogRoom {
+  fetchCatalog(server: URL, signal: AbortSignal): Promise<Catalog>;
+  /** The bytes of a .torrent file, yet to be believed. */
+  fetchTorrent(server: URL, entry: CatalogEntry, signal: AbortSignal): Promise<Uint8Array>;
+  /** What TORRENT stands for. */
+  readTorrentSource(
+    source: string,
+    signal: AbortSignal,
+  ): Promise<
+    | { readonly kind: 'torrent'; readonly bytes: Uint8Array }
+    | { readonly kind: 'magnet'; readonly magnet: Magnet }
+  >;
+}
+
+export interface HostRoom {
+  pools(): Pool[];
+  poolAt(folder: string, parameter: string): Pool;
+  memoryAvailableBytes(): Promise<number>;
+  /** A new folder in `pool`, for its owner alone. */
+  makeFolder(pool: string): Promise<string>;
+  removeFolder(folder: string): Promise<void>;
+}
+
+/** Everything that an install is joined to. */
+export interface Rooms {
+  readonly catalog: CatalogRoom;
+  readonly host: HostRoom;
+  readonly hashes: Hashes;
+  startEngine(): Promise<EngineRoom>;
+  openStore(torrent: Torrent, path: string, signal: AbortSignal): Promise<StoreRoom>;
+  extract(job: Extraction, signal: AbortSignal): Promise<ExtractionResult>;
+  now(): Ms;
+  /** Rejects with the signal's reason. */
+  sleep(ms: Ms, signal: AbortSignal): Promise<void>;
+  /** Where the happenings go. */
+  tell(event: InstallEvent): void;
+}

@@ -1,0 +1,320 @@
+// The stages of an install as a list, and one wrapper that times, reports and retries each. The work itself is done in
+// the rooms; here is the order of things, and that nothing is left behind when one of them fails.
+
+import { join } from 'node:path';
+import { type ErrorCode, messageOf, SwarmbootError } from './core/errors.ts';
+import type { Params } from './core/params.ts';
+import { foldReport, foldSight, type NodeReport, type StageName } from './core/report.ts';
+import type { EngineRoom, ExtractionResult, Rooms, StoreRoom, TransferRoom } from './core/rooms.ts';
+import { SeedWait } from './core/seedwait.ts';
+import { chooseStaging, describe, type Pool } from './core/staging.ts';
+import type { Ms } from './core/units.ts';
+import { compressionOf, type Plan, planInstall, type Tarball } from './plan.ts';
+
+/** A stage is data: its name, and its work. What it made is undone by `#cleanUp`, whatever happened. */
+interface Stage {
+  readonly name: StageName;
+  work(): Promise<void>;
+}
+
+/** A tarball with its staging file and its swarm. */
+interface Staged {
+  readonly tarball: Tarball;
+  readonly store: StoreRoom;
+  transfer: TransferRoom | null;
+  extractedBytes: number;
+}
+
+/** Faults that may pass: a server that still boots, a network that comes up. */
+const PASSING: ReadonlySet<ErrorCode> = new Set(['tracker', 'network', 'catalog']);
+/** Waits before the next attempts, about two minutes together; then the stage fails. */
+export const RETRY_WAITS_MS: readonly Ms[] = [1000, 2000, 4000, 8000, 15_000, 30_000, 60_000];
+
+/** One install, from checked parameters to the end of seed-wait. */
+export class Install {
+  readonly #params: Params;
+  readonly #rooms: Rooms;
+  readonly #startedMs: Ms;
+  /** Ends every wait, with the fault that ended the install as its reason. */
+  readonly #signal: AbortSignal;
+  readonly #failure = new AbortController();
+  readonly #errors: string[] = [];
+  readonly #staged: Staged[] = [];
+  readonly #folders: string[] = [];
+  #stage: StageName = 'parameters';
+  #engine: EngineRoom | null = null;
+  #plan: Plan | null = null;
+  #pool: string | null = null;
+  #imageExtraction: Promise<void> = Promise.resolve();
+
+  constructor(params: Params, rooms: Rooms, signal: AbortSignal) {
+    this.#params = params;
+    this.#rooms = rooms;
+    this.#startedMs = rooms.now();
+    this.#signal = AbortSignal.any([signal, this.#failure.signal]);
+  }
+
+  /** Runs every stage. Throws the SwarmbootError that ended it; staging files are freed and swarms left by then. */
+  async run(): Promise<void> {
+    const stages: readonly Stage[] = [
+      { name: 'parameters', work: () => this.#checkParameters() },
+      { name: 'catalog', work: () => this.#readCatalog() },
+      { name: 'BOEL binaries', work: () => this.#extractBoel() },
+      { name: 'staging', work: () => this.#stageImage() },
+      { name: 'image', work: () => this.#fetchImage() },
+      { name: 'extract', work: () => this.#imageExtraction },
+      { name: 'overrides', work: () => this.#extractOverrides() },
+      { name: 'seed-wait', work: () => this.#seedWait() },
+      { name: 'leave', work: () => this.#cleanUp() },
+    ];
+    const reports = new AbortController();
+    const reporting = this.#reportOften(reports.signal);
+    try {
+      for (const stage of stages) {
+        if (stage.name === 'leave') await stopReports();
+        await this.#runStage(stage);
+      }
+    } catch (error) {
+      this.#failure.abort(error);
+      await stopReports();
+      await this.#cleanUp();
+      throw error;
+    }
+
+    async function stopReports(): Promise<void> {
+      reports.abort();
+      await reporting;
+    }
+  }
+
+  /** The state of this node now. */
+  report(): NodeReport {
+    const transfers = this.#staged.flatMap(({ tarball, transfer, extractedBytes }) =>
+      transfer === null ? [] : [{ bytes: tarball.torrent.length, extractedBytes, view: transfer.view() }],
+    );
+    const elapsedMs = this.#rooms.now() - this.#startedMs;
+    return foldReport(this.#stage, transfers, { pool: this.#pool, elapsedMs, errors: this.#errors });
+  }
+
+  async #runStage({ name, work }: Stage): Promise<void> {
+    const { now, sleep, tell } = this.#rooms;
+    const startedMs = now();
+    this.#stage = name;
+    tell({ fact: 'stageBegan', stage: name });
+    for (let attempt = 0; ; attempt++) {
+      try {
+        this.#signal.throwIfAborted();
+        await work();
+        tell({ fact: 'stageEnded', stage: name, ms: now() - startedMs });
+        if (name !== 'leave' && this.#staged.length > 0) tell({ fact: 'report', ...this.report() });
+        return;
+      } catch (caught) {
+        // What aborted the waits is the fault; the wait that ended by it is not.
+        const error: unknown = this.#signal.aborted ? this.#signal.reason : caught;
+        const waitMs = RETRY_WAITS_MS[attempt];
+        const passing = error instanceof SwarmbootError && PASSING.has(error.code) && !this.#signal.aborted;
+        if (!passing || waitMs === undefined) {
+          tell({ fact: 'stageFailed', stage: name, ms: now() - startedMs, error: messageOf(error) });
+          throw error;
+        }
+        this.#errors.push(error.message);
+        tell({ fact: 'stageRetried', stage: name, waitMs, error: error.message });
+        await sleep(waitMs, this.#signal);
+      }
+    }
+  }
+
+  async #checkParameters(): Promise<void> {
+    this.#usable(this.#params.target, 'TARGET');
+    this.#engine ??= await this.#rooms.startEngine();
+    this.#rooms.tell({ fact: 'note', text: `peers reach this node on port ${this.#engine.port}` });
+  }
+
+  async #readCatalog(): Promise<void> {
+    this.#plan = await planInstall(this.#params, this.#rooms, this.#engine!, this.#signal);
+    const { boel, image, overrides } = this.#plan;
+    const list = [image, ...overrides, ...(boel === null ? [] : [boel])].map(
+      ({ kind, name }) => `${kind} ${name}`,
+    );
+    this.#rooms.tell({ fact: 'note', text: `to be fetched: ${list.join(', ')}` });
+  }
+
+  /** They come first, because what follows may need the tools in them; they go on being seeded. */
+  async #extractBoel(): Promise<void> {
+    const { boel } = this.#plan!;
+    if (boel === null) return;
+    const target = this.#usable(this.#params.boelFolder, 'BOEL_DIR');
+    const [staged] = await this.#stageAll([boel], target);
+    this.#join(staged!);
+    await this.#extract(staged!, target.folder);
+  }
+
+  async #stageImage(): Promise<void> {
+    const { image, overrides } = this.#plan!;
+    await this.#stageAll([image, ...overrides], this.#usable(this.#params.target, 'TARGET'));
+  }
+
+  /** Extraction starts with the first bytes; the overrides come at the same time as the image. */
+  async #fetchImage(): Promise<void> {
+    const { image, overrides } = this.#plan!;
+    for (const tarball of [image, ...overrides]) this.#join(this.#find(tarball));
+    const staged = this.#find(image);
+    this.#imageExtraction = this.#extract(staged, this.#params.target);
+    this.#imageExtraction.catch((error: unknown) => this.#failure.abort(error));
+    await until(staged.transfer!.complete, this.#signal);
+  }
+
+  async #extractOverrides(): Promise<void> {
+    const { overrides } = this.#plan!;
+    // In the order named, which may name one twice.
+    const inOrder = this.#params.overrides.map((name) => overrides.find((tarball) => tarball.name === name)!);
+    for (const tarball of inOrder) await this.#extract(this.#find(tarball), this.#params.target);
+  }
+
+  async #seedWait(): Promise<void> {
+    const { seedWait, uploadMinBytesPerSec, pollingMs, seedMaxMs } = this.#params;
+    const { now, sleep, tell } = this.#rooms;
+    const sight = () => foldSight(this.#staged.map(({ transfer }) => transfer!.view()));
+    // Everything is verified by now, or its extraction would not have ended; the promises say so formally.
+    for (const { transfer } of this.#staged) await until(transfer!.complete, this.#signal);
+    tell({ fact: 'installed', ms: now() - this.#startedMs });
+    const wait = new SeedWait(
+      { enabled: seedWait, uploadMinBytesPerSec, pollingMs, seedMaxMs },
+      now(),
+      sight(),
+    );
+    for (;;) {
+      const reason = wait.look(now(), sight());
+      if (reason !== null) return tell({ fact: 'leaving', reason, uploadedBytes: sight().uploadedBytes });
+      await sleep(Math.max(0, wait.deadline() - now()), this.#signal);
+    }
+  }
+
+  /** Leaves every swarm, then frees the pools. Every step is tried; what fails is told and stops nothing. */
+  async #cleanUp(): Promise<void> {
+    const { host, tell } = this.#rooms;
+    const attempt = async (work: Promise<unknown> | undefined) => {
+      await work?.catch((error: unknown) =>
+        tell({ fact: 'note', text: `while leaving: ${messageOf(error)}` }),
+      );
+    };
+    await this.#imageExtraction.catch(() => {});
+    await Promise.all(this.#staged.map(({ transfer }) => attempt(transfer?.leave())));
+    await attempt(this.#engine?.stop());
+    for (const { store } of this.#staged) await attempt(store.discard());
+    for (const folder of this.#folders) await attempt(host.removeFolder(folder));
+  }
+
+  #usable(folder: string, parameter: string): Pool {
+    const pool = this.#rooms.host.poolAt(folder, parameter);
+    if (pool.unusable === null) return pool;
+    throw new SwarmbootError(
+      'extract',
+      `${parameter}=${folder} ${pool.unusable}; name another, or become root`,
+    );
+  }
+
+  #find(tarball: Tarball): Staged {
+    return this.#staged.find((staged) => staged.tarball === tarball)!;
+  }
+
+  /** Chooses a pool for `tarballs` together and reserves their room. */
+  async #stageAll(tarballs: readonly Tarball[], target: Pool): Promise<readonly Staged[]> {
+    const { host, openStore, tell } = this.#rooms;
+    const sum = (pick: (tarball: Tarball) => number) =>
+      tarballs.reduce((total, next) => total + pick(next), 0);
+    const forced = this.#params.stagingPool;
+    const { pool, needBytes, others } = chooseStaging(
+      host.pools(),
+      forced === null ? null : host.poolAt(forced, 'BITTORRENT_STAGING'),
+      {
+        keptBytes: sum(({ torrent }) => torrent.length),
+        unpackedBytes: sum((next) => next.unpackedBytes),
+        target,
+      },
+      await host.memoryAvailableBytes(),
+    );
+    tell({ fact: 'poolChosen', pool: describe(pool), needBytes, others });
+    this.#pool = pool.folder;
+    const folder = await host.makeFolder(pool.folder);
+    this.#folders.push(folder);
+    const staged: Staged[] = [];
+    for (const tarball of tarballs) {
+      const store = await openStore(tarball.torrent, join(folder, tarball.torrent.name), this.#signal);
+      staged.push({ tarball, store, transfer: null, extractedBytes: 0 });
+      this.#staged.push(staged.at(-1)!);
+    }
+    return staged;
+  }
+
+  #join(staged: Staged): void {
+    const { tarball, store } = staged;
+    staged.transfer = this.#engine!.join(tarball.torrent, store, store.have);
+    staged.transfer.addPeers(tarball.peers);
+    // A store that fails ends the install at once, whichever stage is waiting for whatever.
+    staged.transfer.complete.catch((error: unknown) => this.#failure.abort(error));
+  }
+
+  async #extract(staged: Staged, target: string): Promise<void> {
+    const { tarball, store, transfer } = staged;
+    const { now, extract, tell } = this.#rooms;
+    const startedMs = now();
+    const chunks = store.source((bytes, signal) => transfer!.front(bytes, signal), this.#signal);
+    const { compression, source } =
+      tarball.entry === null
+        ? await recognised(chunks)
+        : { compression: tarball.entry.compression, source: chunks };
+    const result: ExtractionResult = await extract(
+      {
+        source,
+        compression,
+        expected: tarball.entry,
+        target,
+        writer: tarball.kind === 'boel' ? 'stream' : 'tar',
+        onProgress: (bytes) => {
+          staged.extractedBytes = bytes;
+        },
+      },
+      this.#signal,
+    );
+    const { entries, unpackedBytes, notes } = result;
+    tell({ fact: 'extracted', name: tarball.name, entries, bytes: unpackedBytes, ms: now() - startedMs });
+    for (const text of notes) tell({ fact: 'note', text: `${tarball.name}: ${text}` });
+  }
+
+  async #reportOften(signal: AbortSignal): Promise<void> {
+    const { sleep, tell } = this.#rooms;
+    while (!signal.aborted) {
+      await sleep(this.#params.pollingMs, signal).catch(() => {});
+      if (!signal.aborted) tell({ fact: 'report', ...this.report() });
+    }
+  }
+}
+
+/** `promise`, or the signal's reason when that comes first. */
+async function until(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  const end = () => reject(signal.reason);
+  if (signal.aborted) end();
+  signal.addEventListener('abort', end);
+  try {
+    await Promise.race([promise, ended]);
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}
+
+/** Looks at the first chunk, and gives it back in front of the others. */
+async function recognised(chunks: AsyncIterable<Uint8Array>) {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  async function* whole(): AsyncGenerator<Uint8Array> {
+    if (first.done === true) return;
+    yield first.value;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  }
+  return {
+    compression: compressionOf(first.done === true ? new Uint8Array(0) : first.value),
+    source: whole(),
+  };
+}

@@ -1,0 +1,172 @@
+// What is to be installed: the parameters and the catalog, or one torrent without a catalog, become a list of tarballs
+// whose every size and hash is known before the first byte of them is fetched.
+
+import type { Catalog, CatalogEntry, Compression, Kind } from './core/catalog.ts';
+import { SwarmbootError } from './core/errors.ts';
+import type { Magnet } from './core/magnet.ts';
+import { parseInfo, parseTorrent } from './core/metainfo.ts';
+import type { Params } from './core/params.ts';
+import type { EngineRoom, Rooms } from './core/rooms.ts';
+import type { Torrent } from './core/torrent.ts';
+import type { PeerAddress } from './core/tracker.ts';
+import { hex, type Ms } from './core/units.ts';
+
+/** One tarball of an install. */
+export interface Tarball {
+  readonly name: string;
+  readonly kind: Kind;
+  readonly torrent: Torrent;
+  /** Null without a catalog. */
+  readonly entry: CatalogEntry | null;
+  /** What its tree takes on a disk, rounded up. */
+  readonly unpackedBytes: number;
+  /** Peers that a magnet link names itself. */
+  readonly peers: readonly PeerAddress[];
+}
+
+export interface Plan {
+  readonly boel: Tarball | null;
+  readonly image: Tarball;
+  /** In the order in which they are laid over the image. */
+  readonly overrides: readonly Tarball[];
+}
+
+/** Room that one archive member may take beside its content: a block of most file systems. */
+const ENTRY_BYTES = 4096;
+/** Compressed system trees unpack to two to four times their size; without a catalog the larger is assumed. */
+const UNPACKED_PER_PACKED = 4;
+/** Peers of a magnet link that send no info dictionary for so long have none. */
+const MAGNET_MAX_MS: Ms = 60_000;
+
+/** Throws SwarmbootError 'catalog', 'missing', 'torrent' or 'network'. */
+export async function planInstall(
+  params: Params,
+  rooms: Rooms,
+  engine: EngineRoom,
+  signal: AbortSignal,
+): Promise<Plan> {
+  if (params.torrent !== null) {
+    const image = await readTorrent(params.torrent, rooms, engine, signal);
+    return { boel: null, image, overrides: [] };
+  }
+  const server = new URL(params.imageServer!);
+  const catalog = await rooms.catalog.fetchCatalog(server, signal);
+  const chosen = chooseEntries(params, catalog);
+  const fetched = await Promise.all(
+    chosen.map(async (entry) => {
+      const bytes = await rooms.catalog.fetchTorrent(server, entry, signal);
+      return tarballOf(entry, parseTorrent(bytes, rooms.hashes));
+    }),
+  );
+  return {
+    boel: fetched.find(({ kind }) => kind === 'boel') ?? null,
+    image: fetched.find(({ kind }) => kind === 'image')!,
+    overrides: fetched.filter(({ kind }) => kind === 'override'),
+  };
+}
+
+/** The entries that the parameters name: image, BOEL binaries if any, overrides in their order. */
+function chooseEntries(params: Params, catalog: Catalog): CatalogEntry[] {
+  const missing: string[] = [];
+  const find = (name: string, kind: Kind): CatalogEntry[] => {
+    const entry = catalog.entries.find((candidate) => candidate.name === name && candidate.kind === kind);
+    if (entry !== undefined) return [entry];
+    const there = catalog.entries.filter((candidate) => candidate.kind === kind).map((other) => other.name);
+    missing.push(`no ${kind} "${name}"; there ${there.length === 0 ? 'is none' : `is: ${there.join(', ')}`}`);
+    return [];
+  };
+  const boel = catalog.entries.filter(({ kind }) => kind === 'boel');
+  if (params.boelName === null && boel.length > 1) {
+    missing.push(`more than one boel (${boel.map(({ name }) => name).join(', ')}); name one by BOELNAME`);
+  }
+  const chosen = [
+    ...find(params.imageName!, 'image'),
+    ...(params.boelName === null ? boel : find(params.boelName, 'boel')),
+    ...[...new Set(params.overrides)].flatMap((name) => find(name, 'override')),
+  ];
+  if (missing.length === 0) return chosen;
+  const list = missing.map((line) => `\n  ${line}`).join('');
+  throw new SwarmbootError(
+    'missing',
+    `the catalog of ${params.imageServer} does not fit the parameters:${list}\n  Publish what is missing, or correct the name.`,
+  );
+}
+
+function tarballOf(entry: CatalogEntry, torrent: Torrent): Tarball {
+  const { name, kind, size, infoHash, infoHashV2 } = entry;
+  const same =
+    torrent.length === size &&
+    torrent.infoHashV1 !== null &&
+    hex(torrent.infoHashV1) === infoHash &&
+    torrent.infoHashV2 !== null &&
+    hex(torrent.infoHashV2) === infoHashV2;
+  if (!same) {
+    throw new SwarmbootError(
+      'catalog',
+      `the torrent of "${name}" is not the one that the catalog promises; if it was not just being published, publish it again`,
+    );
+  }
+  requireOneFile(torrent);
+  const unpackedBytes = entry.unpackedSize + entry.entryCount * ENTRY_BYTES;
+  return { name, kind, torrent, entry, unpackedBytes, peers: [] };
+}
+
+async function readTorrent(
+  source: string,
+  rooms: Rooms,
+  engine: EngineRoom,
+  signal: AbortSignal,
+): Promise<Tarball> {
+  const found = await rooms.catalog.readTorrentSource(source, signal);
+  let torrent: Torrent;
+  if (found.kind === 'torrent') torrent = parseTorrent(found.bytes, rooms.hashes);
+  else {
+    const { magnet } = found;
+    const info = await fetchInfo(magnet, rooms, engine, signal);
+    torrent = parseInfo(
+      info,
+      rooms.hashes,
+      magnet.trackers.map((url) => [url]),
+    );
+  }
+  requireOneFile(torrent);
+  const unpackedBytes = torrent.length * UNPACKED_PER_PACKED;
+  const peers = found.kind === 'magnet' ? found.magnet.peers : [];
+  return { name: torrent.name, kind: 'image', torrent, entry: null, unpackedBytes, peers };
+}
+
+/** Throws SwarmbootError 'network' when no peer has sent it in time. */
+async function fetchInfo(
+  magnet: Magnet,
+  rooms: Rooms,
+  engine: EngineRoom,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const limit = AbortSignal.timeout(MAGNET_MAX_MS);
+  try {
+    return await engine.fetchInfo(magnet, rooms.hashes.sha1, AbortSignal.any([signal, limit]));
+  } catch (error) {
+    if (signal.aborted || !limit.aborted) throw error;
+    throw new SwarmbootError(
+      'network',
+      `no peer sent the info dictionary of ${hex(magnet.infoHashV1)} within ${MAGNET_MAX_MS / 1000} s; check the trackers of the magnet link, and that a seeder runs`,
+      { cause: error },
+    );
+  }
+}
+
+/** How a tarball that no catalog describes is packed, by its first bytes (RFC 8878 and its skippable frames, RFC 1952). */
+export function compressionOf(start: Uint8Array): Compression {
+  const magic = hex(start.subarray(0, 4));
+  if (magic === '28b52ffd' || /^5.2a4d18$/.test(magic)) return 'zstd';
+  return magic.startsWith('1f8b') ? 'gzip' : 'none';
+}
+
+function requireOneFile(torrent: Torrent): void {
+  const files = torrent.files.filter(({ pad }) => !pad);
+  if (files.length === 1) return;
+  throw new SwarmbootError(
+    'torrent',
+    `the torrent "${torrent.name}" has ${files.length} files; an install takes one tarball: give its torrent`,
+  );
+}

@@ -1,0 +1,385 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { Bitfield } from '../agent/core/bitfield.ts';
+import type { Catalog, CatalogEntry, Kind } from '../agent/core/catalog.ts';
+import { SwarmbootError } from '../agent/core/errors.ts';
+import { buildTorrent, parseTorrent } from '../agent/core/metainfo.ts';
+import { readParams } from '../agent/core/params.ts';
+import type { InstallEvent } from '../agent/core/report.ts';
+import type { EngineRoom, Extraction, Rooms, StoreRoom, TransferRoom } from '../agent/core/rooms.ts';
+import type { Pool } from '../agent/core/staging.ts';
+import { GIB, hex } from '../agent/core/units.ts';
+import type { SwarmView } from '../agent/core/view.ts';
+import { Install, RETRY_WAITS_MS } from '../agent/install.ts';
+import { digests } from '../agent/io/digest.ts';
+
+const SIZE = 1000;
+const FIELDS = {
+  pieceCount: 1,
+  piecesHave: 1,
+  bytesLeft: 0,
+  downloadedBytes: SIZE,
+  uploadedBytes: 0,
+  wastedBytes: 0,
+  hashFailures: 0,
+  downBytesPerSec: 0,
+  upBytesPerSec: 0,
+  peers: 1,
+  seedersConnected: 1,
+  leechersConnected: 0,
+  trackerSeeders: 1,
+  trackerLeechers: 0,
+  trackerProblem: null,
+} satisfies SwarmView;
+
+function torrentBytes(name: string): Uint8Array {
+  const content = new TextEncoder().encode(name.padEnd(SIZE));
+  return buildTorrent(
+    {
+      name,
+      length: SIZE,
+      pieceLength: 16384,
+      piecesV1: digests.sha1(content),
+      piecesV2: digests.sha256(content),
+      announce: [['http://127.0.0.1:1/announce']],
+    },
+    digests,
+  );
+}
+
+function entryOf(name: string, kind: Kind): CatalogEntry {
+  const torrent = parseTorrent(torrentBytes(`${kind}-${name}.tar`), digests);
+  return {
+    name,
+    kind,
+    file: torrent.name,
+    compression: 'none',
+    size: SIZE,
+    unpackedSize: 2 * SIZE,
+    entryCount: 1,
+    sha256: '0'.repeat(64),
+    pieceLength: 16384,
+    infoHash: hex(torrent.infoHashV1!),
+    infoHashV2: hex(torrent.infoHashV2!),
+  };
+}
+
+const CATALOG: Catalog = {
+  format: 1,
+  entries: [
+    entryOf('debian', 'image'),
+    entryOf('tools', 'boel'),
+    entryOf('site', 'override'),
+    entryOf('rack', 'override'),
+    entryOf('other', 'image'),
+  ],
+};
+
+function pool(folder: string): Pool {
+  return { folder, fileSystem: 'ext4', device: folder, inMemory: false, freeBytes: GIB, unusable: null };
+}
+
+/** Rooms that remember, in one list, everything that was asked of them. */
+class FakeRooms implements Rooms {
+  readonly asked: string[] = [];
+  readonly events: InstallEvent[] = [];
+  readonly hashes = digests;
+  nowMs = 0;
+  view: SwarmView = FIELDS;
+  /** What a room throws, by what is asked of it; an entry is used up. */
+  readonly faults: [string, Error][] = [];
+  readonly jobs: Extraction[] = [];
+
+  #ask(what: string): void {
+    this.asked.push(what);
+    const at = this.faults.findIndex(([when]) => when === what);
+    if (at >= 0) throw this.faults.splice(at, 1)[0]![1];
+  }
+
+  readonly catalog = {
+    fetchCatalog: async () => {
+      this.#ask('catalog');
+      return CATALOG;
+    },
+    fetchTorrent: async (_server: URL, entry: CatalogEntry) => torrentBytes(entry.file),
+    readTorrentSource: async () => ({ kind: 'torrent' as const, bytes: torrentBytes('alone.tar.gz') }),
+  };
+
+  readonly host = {
+    pools: () => [pool('/tmp')],
+    poolAt: (folder: string) => pool(folder),
+    memoryAvailableBytes: async () => GIB,
+    makeFolder: async (at: string) => {
+      this.#ask(`make ${at}`);
+      return `${at}/staging`;
+    },
+    removeFolder: async (folder: string) => this.#ask(`remove ${folder}`),
+  };
+
+  startEngine = async (): Promise<EngineRoom> => {
+    this.#ask('start');
+    return {
+      port: 6881,
+      join: (torrent) => {
+        this.#ask(`join ${torrent.name}`);
+        return this.#transfer(torrent.name);
+      },
+      fetchInfo: async () => new Uint8Array(),
+      stop: async () => this.#ask('stop'),
+    };
+  };
+
+  #transfer(name: string): TransferRoom {
+    const fault = this.faults.find(([when]) => when === `complete ${name}`);
+    return {
+      view: () => this.view,
+      addPeers: () => {},
+      complete: fault === undefined ? Promise.resolve() : Promise.reject(fault[1]),
+      front: async () => {},
+      leave: async () => this.#ask(`leave ${name}`),
+    };
+  }
+
+  openStore = async (torrent: { name: string }, path: string): Promise<StoreRoom> => {
+    this.#ask(`reserve ${path}`);
+    return {
+      have: new Bitfield(1),
+      write: () => {},
+      verify: () => true,
+      read: () => null,
+      source: async function* (front, signal) {
+        await front(SIZE, signal);
+        yield new Uint8Array([0x1f, 0x8b, 8, 0, ...new Uint8Array(SIZE - 4)]);
+      },
+      discard: async () => this.#ask(`discard ${torrent.name}`),
+    };
+  };
+
+  extract = async (job: Extraction) => {
+    this.jobs.push(job);
+    for await (const chunk of job.source) job.onProgress(chunk.length);
+    this.#ask(`extract ${job.expected?.name ?? 'torrent'} into ${job.target}`);
+    return { entries: 1, unpackedBytes: 2 * SIZE, notes: ['owners: not kept'] };
+  };
+
+  now = () => this.nowMs;
+  sleep = async (ms: number, signal: AbortSignal) => {
+    this.nowMs += ms;
+    // Real time passes too, or the reports alone would keep the loop busy.
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    signal.throwIfAborted();
+  };
+  tell = (event: InstallEvent) => void this.events.push(event);
+}
+
+function install(rooms: Rooms, flags: Record<string, string> = {}, signal = new AbortController().signal) {
+  const values = flags.TORRENT ? flags : { IMAGESERVER: 'server', IMAGENAME: 'debian', ...flags };
+  const facts = Object.entries(values).map(([name, value]) => ({ name, value }));
+  return new Install(readParams([{ origin: 'flags', facts }]).params, rooms, signal).run();
+}
+
+function stagesOf(rooms: FakeRooms): string[] {
+  return rooms.events.flatMap((event) => (event.fact === 'stageEnded' ? [event.stage] : []));
+}
+
+describe('an install', () => {
+  test('runs its stages in order, BOEL binaries first, overrides as named, and frees everything', async () => {
+    const rooms = new FakeRooms();
+    await install(rooms, { OVERRIDES: 'rack,site', BOEL_DIR: '/boel' });
+    assert.deepEqual(rooms.asked, [
+      'start',
+      'catalog',
+      'make /tmp',
+      'reserve /tmp/staging/boel-tools.tar',
+      'join boel-tools.tar',
+      'extract tools into /boel',
+      'make /tmp',
+      'reserve /tmp/staging/image-debian.tar',
+      'reserve /tmp/staging/override-rack.tar',
+      'reserve /tmp/staging/override-site.tar',
+      'join image-debian.tar',
+      'join override-rack.tar',
+      'join override-site.tar',
+      'extract debian into /a',
+      'extract rack into /a',
+      'extract site into /a',
+      'leave boel-tools.tar',
+      'leave image-debian.tar',
+      'leave override-rack.tar',
+      'leave override-site.tar',
+      'stop',
+      'discard boel-tools.tar',
+      'discard image-debian.tar',
+      'discard override-rack.tar',
+      'discard override-site.tar',
+      'remove /tmp/staging',
+      'remove /tmp/staging',
+    ]);
+    assert.deepEqual(stagesOf(rooms), [
+      'parameters',
+      'catalog',
+      'BOEL binaries',
+      'staging',
+      'image',
+      'extract',
+      'overrides',
+      'seed-wait',
+      'leave',
+    ]);
+  });
+
+  test('has BOEL binaries written without tar, images and overrides by tar', async () => {
+    const rooms = new FakeRooms();
+    await install(rooms, { OVERRIDES: 'site' });
+    assert.deepEqual(
+      rooms.jobs.map(({ writer }) => writer),
+      ['stream', 'tar', 'tar'],
+    );
+  });
+
+  test('by TORRENT alone asks no catalog, and finds the compression by the first bytes', async () => {
+    const rooms = new FakeRooms();
+    await install(rooms, { TORRENT: '/alone.torrent' });
+    assert.ok(!rooms.asked.includes('catalog'));
+    assert.equal(rooms.jobs.length, 1);
+    assert.equal(rooms.jobs[0]!.compression, 'gzip');
+    assert.equal(rooms.jobs[0]!.expected, null);
+  });
+
+  test('tells what could not be kept', async () => {
+    const rooms = new FakeRooms();
+    await install(rooms);
+    assert.ok(
+      rooms.events.some((event) => event.fact === 'note' && event.text === 'debian: owners: not kept'),
+    );
+  });
+
+  test('reports at the end of each stage and while it waits, all verified and extracted at the end', async () => {
+    const rooms = new FakeRooms();
+    await install(rooms, { OVERRIDES: 'site' });
+    const reports = rooms.events.filter((event) => event.fact === 'report');
+    const stages = new Set(reports.map(({ stage }) => stage));
+    for (const stage of ['BOEL binaries', 'image', 'extract', 'overrides', 'seed-wait'] as const) {
+      assert.ok(stages.has(stage), stage);
+    }
+    assert.equal(reports.at(-1)!.percent, 100);
+    assert.equal(reports.at(-1)!.pool, '/tmp');
+  });
+
+  test('seeds for two quiet intervals while a leecher is left', async () => {
+    const rooms = new FakeRooms();
+    rooms.view = { ...FIELDS, trackerLeechers: 1 };
+    await install(rooms);
+    const leaving = rooms.events.find((event) => event.fact === 'leaving');
+    assert.match(leaving?.reason ?? '', /less than 500\.0 KiB\/s .* for 2 intervals/);
+  });
+});
+
+describe('a fault', () => {
+  const away = new SwarmbootError('catalog', 'the server is away');
+
+  test('that may pass is tried again, later and later', async () => {
+    const rooms = new FakeRooms();
+    rooms.faults.push(['catalog', away], ['catalog', away]);
+    await install(rooms);
+    const waits = rooms.events.flatMap((event) => (event.fact === 'stageRetried' ? [event.waitMs] : []));
+    assert.deepEqual(waits, RETRY_WAITS_MS.slice(0, 2));
+    assert.equal(rooms.asked.filter((what) => what === 'catalog').length, 3);
+  });
+
+  test('that does not pass ends the install after a bounded number of attempts', async () => {
+    const rooms = new FakeRooms();
+    for (let i = 0; i < 100; i++) rooms.faults.push(['catalog', away]);
+    await assert.rejects(install(rooms), away);
+    assert.equal(rooms.asked.filter((what) => what === 'catalog').length, RETRY_WAITS_MS.length + 1);
+    assert.equal(rooms.asked.at(-1), 'stop');
+  });
+
+  test('of the archive is not tried again; swarms are left and staging is freed', async () => {
+    const rooms = new FakeRooms();
+    const broken = new SwarmbootError('archive', 'the archive ends too early');
+    rooms.faults.push(['extract debian into /a', broken]);
+    await assert.rejects(install(rooms, { OVERRIDES: 'site' }), broken);
+    assert.deepEqual(rooms.asked.slice(rooms.asked.indexOf('extract debian into /a') + 1), [
+      'leave boel-tools.tar',
+      'leave image-debian.tar',
+      'leave override-site.tar',
+      'stop',
+      'discard boel-tools.tar',
+      'discard image-debian.tar',
+      'discard override-site.tar',
+      'remove /tmp/staging',
+      'remove /tmp/staging',
+    ]);
+    assert.ok(rooms.events.some((event) => event.fact === 'stageFailed' && event.error === broken.message));
+  });
+
+  test('of a store, even of an override, ends the install whatever it is waiting for', async () => {
+    const rooms = new FakeRooms();
+    const full = new SwarmbootError('staging', '/tmp is full');
+    rooms.faults.push(['complete override-site.tar', full]);
+    await assert.rejects(install(rooms, { OVERRIDES: 'site' }), full);
+    assert.equal(rooms.asked.at(-1), 'remove /tmp/staging');
+  });
+
+  test('while the room is reserved frees what was reserved before', async () => {
+    const rooms = new FakeRooms();
+    const full = new SwarmbootError('staging', '/tmp is full');
+    rooms.faults.push(['reserve /tmp/staging/override-site.tar', full]);
+    await assert.rejects(install(rooms, { OVERRIDES: 'site' }), full);
+    assert.ok(rooms.asked.includes('discard image-debian.tar'));
+    assert.ok(!rooms.asked.includes('join image-debian.tar'));
+  });
+
+  test('while leaving stops no other step', async () => {
+    const rooms = new FakeRooms();
+    rooms.faults.push(
+      ['leave image-debian.tar', new Error('oops')],
+      ['discard image-debian.tar', new Error('again')],
+    );
+    await install(rooms);
+    assert.ok(rooms.events.some((event) => event.fact === 'note' && event.text === 'while leaving: oops'));
+    assert.equal(rooms.asked.at(-1), 'remove /tmp/staging');
+  });
+});
+
+test('an interrupted install leaves the swarm and frees the pool', async () => {
+  const rooms = new FakeRooms();
+  rooms.view = { ...FIELDS, trackerLeechers: 1 };
+  const ending = new AbortController();
+  const reason = new SwarmbootError('interrupted', 'stopped by SIGTERM');
+  const { tell } = rooms;
+  rooms.tell = (event) => {
+    tell(event);
+    if (event.fact === 'stageBegan' && event.stage === 'seed-wait') ending.abort(reason);
+  };
+  await assert.rejects(install(rooms, {}, ending.signal), reason);
+  assert.ok(rooms.asked.includes('leave image-debian.tar'));
+  assert.equal(rooms.asked.at(-1), 'remove /tmp/staging');
+});
+
+describe('a catalog that does not fit the parameters', () => {
+  test('has everything that is missing named at once, with what is there', async () => {
+    const rooms = new FakeRooms();
+    await assert.rejects(install(rooms, { IMAGENAME: 'suse', OVERRIDES: 'site,none' }), (error) => {
+      assert.ok(error instanceof SwarmbootError && error.code === 'missing');
+      assert.match(error.message, /no image "suse"; there is: debian, other/);
+      assert.match(error.message, /no override "none"; there is: site, rack/);
+      return true;
+    });
+    assert.ok(!rooms.asked.some((what) => what.startsWith('reserve')));
+  });
+
+  test('is read again when a torrent is not the one that it promises', async () => {
+    const rooms = new FakeRooms();
+    const { fetchTorrent } = rooms.catalog;
+    let wrong = true;
+    rooms.catalog.fetchTorrent = async (server, entry) => {
+      const bytes = wrong ? torrentBytes('stale.tar') : await fetchTorrent(server, entry);
+      wrong = false;
+      return bytes;
+    };
+    await install(rooms);
+    assert.equal(rooms.asked.filter((what) => what === 'catalog').length, 2);
+  });
+});
