@@ -29,22 +29,24 @@ interface Facts {
   readonly name: string | null;
   readonly infoHash: string | null;
   readonly infoHashV2: string | null;
+  /** URLs by tier. */
   readonly trackers: readonly (readonly string[])[];
-  /** Of a magnet link alone. */
-  readonly peers?: readonly string[];
-  /** Of a torrent alone. */
-  readonly content?: {
-    readonly version: 'v1' | 'v2' | 'hybrid';
-    readonly private: boolean;
-    readonly length: number;
-    readonly pieceLength: number;
-    readonly pieceCount: number;
-    readonly files: readonly { readonly path: string; readonly length: number }[];
-    readonly magnet: string;
-  };
+}
+interface MagnetFacts extends Facts {
+  readonly peers: readonly string[];
+}
+interface TorrentFacts extends Facts {
+  readonly version: 'v1' | 'v2' | 'hybrid';
+  readonly private: boolean;
+  /** Bytes of all files, without padding. */
+  readonly length: number;
+  readonly pieceLength: number;
+  readonly pieceCount: number;
+  readonly files: readonly { readonly path: string; readonly length: number }[];
+  readonly magnet: string;
 }
 
-function magnetFacts(magnet: Magnet): Facts {
+function magnetFacts(magnet: Magnet): MagnetFacts {
   return {
     name: magnet.name,
     infoHash: hex(magnet.infoHashV1),
@@ -56,43 +58,42 @@ function magnetFacts(magnet: Magnet): Facts {
   };
 }
 
-function torrentFacts(torrent: Torrent): Facts {
+function torrentFacts(torrent: Torrent): TorrentFacts {
   const { infoHashV1, infoHashV2 } = torrent;
   return {
     name: torrent.name,
     infoHash: infoHashV1 === null ? null : hex(infoHashV1),
     infoHashV2: infoHashV2 === null ? null : hex(infoHashV2),
     trackers: torrent.announce,
-    content: {
-      version: infoHashV1 === null ? 'v2' : infoHashV2 === null ? 'v1' : 'hybrid',
-      private: torrent.private,
-      length: torrent.files.reduce((sum, file) => sum + (file.pad ? 0 : file.length), 0),
-      pieceLength: torrent.pieceLength,
-      pieceCount: torrent.pieceCount,
-      files: torrent.files
-        .filter((file) => !file.pad)
-        .map(({ path, length }) => ({ path: path.join('/'), length })),
-      magnet: formatMagnet(torrent),
-    },
+    version: infoHashV1 === null ? 'v2' : infoHashV2 === null ? 'v1' : 'hybrid',
+    private: torrent.private,
+    length: torrent.files.reduce((sum, file) => sum + (file.pad ? 0 : file.length), 0),
+    pieceLength: torrent.pieceLength,
+    pieceCount: torrent.pieceCount,
+    files: torrent.files
+      .filter((file) => !file.pad)
+      .map(({ path, length }) => ({ path: path.join('/'), length })),
+    magnet: formatMagnet(torrent),
   };
 }
 
-function pageOf({ name, infoHash, infoHashV2, trackers, peers, content }: Facts): string {
+function pageOf(facts: MagnetFacts | TorrentFacts): string {
   const rows: [string, string][] = [
-    ['name', name ?? 'not said'],
-    ['info hash v1', infoHash ?? 'none'],
-    ['info hash v2', infoHashV2 ?? 'none'],
-    ...trackers.map((tier, i): [string, string] => [`trackers, tier ${i + 1}`, tier.join(' ')]),
-    ...(peers ?? []).map((peer): [string, string] => ['peer', peer]),
+    ['name', facts.name ?? 'not said'],
+    ['info hash v1', facts.infoHash ?? 'none'],
+    ['info hash v2', facts.infoHashV2 ?? 'none'],
+    ...facts.trackers.map((tier, i): [string, string] => [`trackers, tier ${i + 1}`, tier.join(' ')]),
   ];
-  if (content !== undefined) {
+  if ('peers' in facts) {
+    rows.push(...facts.peers.map((peer): [string, string] => ['peer', peer]));
+  } else {
     rows.push(
-      ['version', content.version],
-      ['private', content.private ? 'yes' : 'no'],
-      ['size', `${content.length} bytes (${formatBytes(content.length)})`],
-      ['pieces', `${content.pieceCount} of ${formatBytes(content.pieceLength)}`],
-      ['magnet', content.magnet],
-      ...content.files.map(({ path, length }): [string, string] => ['file', `${path} (${length} bytes)`]),
+      ['version', facts.version],
+      ['private', facts.private ? 'yes' : 'no'],
+      ['size', `${facts.length} bytes (${formatBytes(facts.length)})`],
+      ['pieces', `${facts.pieceCount} of ${formatBytes(facts.pieceLength)}`],
+      ['magnet', facts.magnet],
+      ...facts.files.map(({ path, length }): [string, string] => ['file', `${path} (${length} bytes)`]),
     );
   }
   return rows.map(([what, value]) => `${what.padEnd(18)}${value}\n`).join('');
