@@ -3,8 +3,9 @@
 import { SwarmbootError } from '../agent/core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { type Command, runCommand } from './command.ts';
+import { inspect } from './inspect.ts';
 
-const COMMANDS: readonly Command[] = [];
+const COMMANDS: readonly Command[] = [inspect];
 
 const ending = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) {
