@@ -1,0 +1,231 @@
+// The demo: a Debian root published once and installed on many nodes of this machine, which feed each other; every tree
+// is then compared with the original. What it may be told is in demo/settings.ts; `make demo` runs it.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Catalog, type Kind, parseCatalog } from '../agent/core/catalog.ts';
+import { EXIT_STATUS, messageOf, SwarmbootError } from '../agent/core/errors.ts';
+import { formatBytes, MIB } from '../agent/core/units.ts';
+import { IS_ROOT, makeImage, makeOverrides, makeReference } from './demo/image.ts';
+import { type Cluster, type NodeState, newNode, nodeFolders, resultOf, runNode } from './demo/node.ts';
+import { formatFaults, formatSummary, type Spread, summarize } from './demo/result.ts';
+import { showNodes } from './demo/screen.ts';
+import { readSettings, type Settings, uploadMaxBytesPerSec } from './demo/settings.ts';
+import { compareTrees } from './trees.ts';
+
+const TOP = join(import.meta.dirname, '..');
+const BUILD = join(TOP, 'build');
+const FOLDER = join(BUILD, 'demo');
+const REPOSITORY = join(FOLDER, 'repo');
+const REFERENCE = join(FOLDER, 'reference');
+const BOEL = join(BUILD, 'boel');
+const HOST = '127.0.0.1';
+const SERVER_START_MS = 30_000;
+/** Most differences shown of one tree; report.json has all. */
+const MOST_LINES = 10;
+
+const say = (line: string) => console.log(line);
+
+/** Runs `swarmboot` on this terminal. */
+function swarmboot(args: readonly string[], signal: AbortSignal): ChildProcess {
+  return spawn(process.execPath, [join(TOP, 'scripts', 'swarmboot.ts'), ...args], {
+    stdio: 'inherit',
+    signal,
+  });
+}
+
+function statusOf(child: ChildProcess): Promise<number | null> {
+  return new Promise((done, failed) => child.once('error', failed).once('close', done));
+}
+
+/** Ports that nobody listens on just now. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, HOST));
+  const ports: number[] = [];
+  for (const server of servers) {
+    await once(server, 'listening');
+    const address = server.address();
+    if (address !== null && typeof address === 'object') ports.push(address.port);
+  }
+  for (const server of servers) server.close();
+  return ports;
+}
+
+/** Makes the image and the overrides and publishes them, with the BOEL binaries. */
+async function publishAll(settings: Settings, trackerPort: number, signal: AbortSignal) {
+  const image = await makeImage(settings, FOLDER, say, signal);
+  const overrides = await makeOverrides(FOLDER);
+  const announce = ['http', 'udp'].flatMap((scheme) => [
+    '--announce',
+    `${scheme}://${HOST}:${trackerPort}/announce`,
+  ]);
+  const publish = async (name: string, kind: Kind, from: string) => {
+    const words = ['publish', name, '--kind', kind, '--from', from, '--repo', REPOSITORY, ...announce];
+    const status = await statusOf(swarmboot(words, signal));
+    if (status !== 0)
+      throw new SwarmbootError(
+        'repository',
+        `swarmboot publish ${name} ended with status ${status}; see above`,
+      );
+  };
+  await publish('image', 'image', image);
+  await publish('boel', 'boel', BOEL);
+  for (const [name, folder] of overrides) await publish(name, 'override', folder);
+  return { image, overrides };
+}
+
+/** The catalog, as soon as the server answers. Throws when the server ends, or does not answer in time. */
+async function firstCatalog(url: string, server: ChildProcess, signal: AbortSignal): Promise<Catalog> {
+  for (let waitedMs = 0; waitedMs < SERVER_START_MS && server.exitCode === null; waitedMs += 100) {
+    const response = await fetch(`${url}/catalog.json`, { signal }).catch(() => null);
+    if (response?.ok) return parseCatalog(await response.text());
+    await sleep(100, undefined, { signal });
+  }
+  throw new SwarmbootError('network', `swarmboot serve does not answer at ${url}; its messages are above`);
+}
+
+/** Refuses a disk that cannot hold the run, before the nodes find out one by one. */
+async function checkRoom(catalog: Catalog, settings: Settings): Promise<void> {
+  const sum = (pick: (entry: Catalog['entries'][number]) => number) =>
+    catalog.entries.reduce((total, entry) => total + pick(entry), 0);
+  const unpacked = sum((entry) => entry.unpackedSize + 4096 * entry.entryCount);
+  // A node's agent wants 100 MiB of slack in its staging pool (agent/core/staging.ts); all share this one.
+  const need = settings.nodes * (unpacked + sum((entry) => entry.size)) + unpacked + 100 * MIB;
+  const { bavail, bsize } = await statfs(FOLDER);
+  if (bavail * bsize < need) {
+    throw new SwarmbootError(
+      'staging',
+      `${FOLDER} has ${formatBytes(bavail * bsize)} free and ${settings.nodes} nodes need ${formatBytes(need)}; make room or set NODES= lower`,
+    );
+  }
+}
+
+/** Runs all agents to their ends, with one line each on the screen. */
+async function runNodes(cluster: Cluster, count: number, signal: AbortSignal): Promise<NodeState[]> {
+  const nodes = Array.from({ length: count }, (_, index) => newNode(index + 1, join(FOLDER, 'nodes')));
+  const startedMs = performance.now();
+  const now = () => performance.now() - startedMs;
+  const stop = showNodes(nodes, process.stdout, now);
+  try {
+    await Promise.all(nodes.map((state) => runNode(state, cluster, now, signal)));
+  } finally {
+    stop();
+  }
+  return nodes;
+}
+
+/** What of a node differs from the originals. */
+async function differencesOf(state: NodeState): Promise<string[]> {
+  const { target, boel } = nodeFolders(state.folder);
+  return [...(await compareTrees(REFERENCE, target)), ...(await compareTrees(BOEL, boel))];
+}
+
+/**
+ * What the first seeder sent is reckoned from the nodes' own counts: what they received less what they gave each other.
+ */
+function spreadOf(catalog: Catalog, settings: Settings, nodes: readonly NodeState[]): Spread {
+  const image = catalog.entries.find((entry) => entry.kind === 'image');
+  if (image === undefined)
+    throw new SwarmbootError('catalog', 'the catalog has lost its image; see what swarmboot serve said');
+  const totalBytes = catalog.entries.reduce((total, entry) => total + entry.size, 0);
+  const received = nodes.reduce(
+    (total, { report, exitStatus }) =>
+      total + (exitStatus === 0 ? totalBytes : (report?.bytesVerified ?? 0)) + (report?.wastedBytes ?? 0),
+    0,
+  );
+  return {
+    imageBytes: image.size,
+    imagePieces: Math.ceil(image.size / image.pieceLength),
+    totalBytes,
+    uploadMaxBytesPerSec: uploadMaxBytesPerSec(settings),
+    seederUploadedBytes: received - nodes.reduce((total, node) => total + node.uploadedBytes, 0),
+  };
+}
+
+/** The whole demo. True when every tree is identical. */
+async function demo(settings: Settings, signal: AbortSignal): Promise<boolean> {
+  await mkdir(FOLDER, { recursive: true });
+  for (const name of [
+    'image',
+    'override-site',
+    'override-extras',
+    'reference',
+    'repo',
+    'nodes',
+    'report.json',
+  ]) {
+    await rm(join(FOLDER, name), { recursive: true, force: true });
+  }
+  const [httpPort, trackerPort, peerPort] = await freePorts(3);
+  const { image, overrides } = await publishAll(settings, trackerPort!, signal);
+  const cap = uploadMaxBytesPerSec(settings);
+  const ports = [
+    '--http-port',
+    `${httpPort}`,
+    '--tracker-port',
+    `${trackerPort}`,
+    '--peer-port',
+    `${peerPort}`,
+  ];
+  const server = swarmboot(['serve', '--repo', REPOSITORY, '--host', HOST, ...ports], signal);
+  const serverEnded = statusOf(server);
+  try {
+    const catalog = await firstCatalog(`http://${HOST}:${httpPort}`, server, signal);
+    await checkRoom(catalog, settings);
+    await makeReference(REFERENCE, image, overrides.values(), signal);
+    const cluster: Cluster = {
+      agent: join(BUILD, 'swarmboot-agent'),
+      imageServer: `${HOST}:${httpPort}`,
+      imageName: 'image',
+      overrides: [...overrides.keys()],
+      uploadMaxBytesPerSec: cap,
+    };
+    say(
+      `\n${settings.nodes} nodes, ${cap === 0 ? 'no cap on upload' : `upload of each capped at ${settings.uploadMaxMbitPerSec} Mbit/s`}; logs and trees in ${FOLDER}/nodes`,
+    );
+    const nodes = await runNodes(cluster, settings.nodes, signal);
+    return await conclude(nodes, spreadOf(catalog, settings, nodes));
+  } finally {
+    server.kill('SIGTERM');
+    await serverEnded.catch(() => null);
+  }
+}
+
+/** Compares, prints the table, writes report.json. */
+async function conclude(nodes: readonly NodeState[], spread: Spread): Promise<boolean> {
+  say(
+    `\ncomparing ${nodes.length} trees with the original: content, mode, times, links, attributes${IS_ROOT ? ', owners, devices' : '; not owners and devices, which only root can keep'}`,
+  );
+  const results = [];
+  for (const state of nodes) results.push(resultOf(state, await differencesOf(state)));
+  const summary = summarize(results, spread);
+  for (const line of [
+    ...results.flatMap((result) => formatFaults(result, MOST_LINES)),
+    '',
+    ...formatSummary(summary),
+  ])
+    say(line);
+  const reportPath = join(FOLDER, 'report.json');
+  await writeFile(reportPath, `${JSON.stringify(summary, null, 2)}\n`);
+  say(`\n${reportPath} has the same as JSON`);
+  return summary.identical === summary.nodes;
+}
+
+const ending = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(name, () => ending.abort(new SwarmbootError('interrupted', `stopped by ${name}`)));
+}
+try {
+  process.exitCode = (await demo(readSettings(process.env), ending.signal)) ? 0 : 1;
+} catch (caught) {
+  const error: unknown = ending.signal.aborted ? ending.signal.reason : caught;
+  ending.abort(error);
+  console.error(
+    `demo: ${error instanceof SwarmbootError ? error.message : error instanceof Error ? error.stack : messageOf(error)}`,
+  );
+  process.exitCode = error instanceof SwarmbootError ? EXIT_STATUS[error.code] : 1;
+}
