@@ -125,7 +125,7 @@ test('the exit status comes from the code of the fault', async () => {
     throw new SwarmbootError('torrent', 'bad; x.torrent; make it again');
   };
   assert.deepEqual(await run(['greet'], torrent), {
-    status: 5,
+    status: 1,
     out: '',
     err: 'swarmboot greet: bad; x.torrent; make it again\n',
   });
