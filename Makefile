@@ -9,9 +9,10 @@ MAKEFLAGS += --no-builtin-rules
 NPM := PATH='$(PATH)' npm
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-# Debian packages, named here only. libatomic1 is a library of Node 26 itself; the third line goes into the BOEL binaries.
+# Debian packages, named here only. libatomic1 is a library of Node 26 itself, binutils strips it for the agent; the third
+# line goes into the BOEL binaries.
 PRODUCT_PACKAGES := \
-  libatomic1 tar zstd acl attr \
+  libatomic1 binutils tar zstd acl attr \
   busybox-static dosfstools e2fsprogs fdisk util-linux
 DEMO_PACKAGES := mmdebstrap uidmap
 TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin
