@@ -1,0 +1,98 @@
+// Everyone who takes part, and how: our peer, the peers of others, and two plain copies as the floor.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { aria2, type Client, type Job, libtorrent, rtorrent, transmission } from '../foreign/clients.ts';
+import { Program } from '../foreign/process.ts';
+
+export interface Contender {
+  readonly client: Client;
+  readonly torrent: 'v1' | 'hybrid' | null;
+  /** Why it has fewer turns, and how many; null when it has as many as all. */
+  readonly reduced: { readonly rounds: number; readonly why: string } | null;
+}
+
+const OURS = join(import.meta.dirname, 'ours.ts');
+
+function ours(torrent: 'v1' | 'hybrid'): Client {
+  const start = async (role: 'seed' | 'fetch', job: Job) => {
+    const args = [OURS, role, job.torrent, join(job.folder, job.name), job.host, String(job.port)];
+    const program = new Program(process.execPath, args, job.launch);
+    const complete = (timeoutMs: number) =>
+      program.until('a complete torrent', () => program.output.includes('complete'), timeoutMs);
+    return { program, complete };
+  };
+  return {
+    name: `Swarmboot, ${torrent}`,
+    package: '',
+    path: process.execPath,
+    versionArgs: ['--version'],
+    seed: (job) => start('seed', job),
+    fetch: (job) => start('fetch', job),
+  };
+}
+
+const rsync: Client = {
+  name: 'rsync',
+  package: 'rsync',
+  path: '/usr/bin/rsync',
+  versionArgs: ['--version'],
+  async seed(job) {
+    const settings = join(job.state, 'rsyncd.conf');
+    writeFileSync(
+      settings,
+      `use chroot = no\n[content]\npath = ${job.folder}\nuid = ${process.getuid!()}\ngid = ${process.getgid!()}\n`,
+    );
+    const args = [
+      '--daemon',
+      '--no-detach',
+      `--config=${settings}`,
+      `--address=${job.host}`,
+      `--port=${job.port}`,
+    ];
+    return running(new Program(rsync.path, args, job.launch));
+  },
+  async fetch(job) {
+    const from = `rsync://${job.seeder}/content/${job.name}`;
+    return running(new Program(rsync.path, ['--whole-file', from, join(job.folder, job.name)], job.launch));
+  },
+};
+
+const socat: Client = {
+  name: 'socat',
+  package: 'socat',
+  path: '/usr/bin/socat',
+  versionArgs: ['-V'],
+  async seed(job) {
+    const listen = `TCP-LISTEN:${job.port},bind=${job.host},reuseaddr`;
+    return running(
+      new Program(socat.path, [...SOCAT, `OPEN:${join(job.folder, job.name)}`, listen], job.launch),
+    );
+  },
+  async fetch(job) {
+    const to = `CREATE:${join(job.folder, job.name)}`;
+    return running(new Program(socat.path, [...SOCAT, `TCP:${job.seeder}`, to], job.launch));
+  },
+};
+const SOCAT = ['-b', '1048576', '-u'];
+
+function running(program: Program) {
+  return { program, complete: (timeoutMs: number) => program.success(timeoutMs) };
+}
+
+/** In the order of their rows and of their turns. */
+export const CONTENDERS: readonly Contender[] = [
+  { client: ours('v1'), torrent: 'v1', reduced: null },
+  { client: ours('hybrid'), torrent: 'hybrid', reduced: null },
+  { client: rtorrent, torrent: 'v1', reduced: null },
+  { client: aria2, torrent: 'v1', reduced: null },
+  { client: libtorrent('default'), torrent: 'v1', reduced: null },
+  { client: libtorrent('high_performance_seed'), torrent: 'v1', reduced: null },
+  {
+    client: transmission,
+    torrent: 'v1',
+    reduced: { rounds: 2, why: 'one connection of it carries 7 to 8 MB/s' },
+  },
+  { client: rsync, torrent: null, reduced: null },
+  { client: socat, torrent: null, reduced: null },
+];

@@ -1,0 +1,201 @@
+// One seeder to one leecher on loopback, everyone in turn, round after round: CPU seconds of both sides, peak anonymous
+// memory, speed. SIZE (default 1G), RUNS (default 5) and RIVALS (beginnings of names, comma-separated) may be set.
+// All of it runs in a network namespace of its own, on two addresses of its loopback device outside 127.0.0.0/8, where
+// Transmission would call nobody.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MIB } from '../../agent/core/units.ts';
+import { TrackerServer } from '../../scripts/tracker.ts';
+import type { Job, Running } from '../foreign/clients.ts';
+import { CONTENDERS, type Contender } from './contenders.ts';
+import { MemoryWatch, type Meter, makeMeter } from './meter.ts';
+import { report } from './report.ts';
+import { makeSample, type Sample } from './sample.ts';
+import type { Run } from './table.ts';
+
+const SEEDER_HOST = '10.77.0.1';
+const LEECHER_HOST = '10.77.0.2';
+const TRACKER_PORT = 6969;
+const SEEDER_PORT = 7001;
+const LEECHER_PORT = 7002;
+const READY_MS = 60_000;
+/** Slower than this is broken. */
+const SLOWEST_BYTES_PER_SEC = MIB;
+/** The content and its copies lie in memory, so that no disk is measured. */
+const MEMORY = '/dev/shm';
+
+/** One measured end of a transfer. */
+interface Side {
+  readonly running: Running;
+  readonly meter: Meter;
+  readonly memory: MemoryWatch;
+}
+
+async function start(role: 'seed' | 'fetch', contender: Contender, job: Omit<Job, 'launch'>): Promise<Side> {
+  mkdirSync(job.state);
+  const meter = makeMeter(role);
+  const running = await contender.client[role]({ ...job, launch: { launcher: meter.launcher } });
+  meter.follow(running.program);
+  return { running, meter, memory: new MemoryWatch(running.program) };
+}
+
+async function end(side: Side | null): Promise<void> {
+  side?.memory.stop();
+  await side?.running.program.stop();
+  side?.meter.close();
+}
+
+/** The seeder can be asked: the tracker counts it as complete, or its port is open. */
+async function ready(contender: Contender, sample: Sample, seeder: Side): Promise<void> {
+  const hashes = sample.hashes.map((hash) => `info_hash=${hash.toString('latin1').replace(/./gs, percent)}`);
+  const scrape = `http://${SEEDER_HOST}:${TRACKER_PORT}/scrape?${hashes.join('&')}`;
+  const known = async () => /8:completei[1-9]/.test(await (await fetch(scrape)).text());
+  const { program } = seeder.running;
+  await program.until('a seeder that can be asked', contender.torrent === null ? listening : known, READY_MS);
+}
+
+function percent(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
+}
+
+/** Asked of the kernel, for socat serves its first caller and no other. */
+function listening(): boolean {
+  const address = `:${SEEDER_PORT.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A`;
+  return readFileSync('/proc/net/tcp', 'utf8').includes(address);
+}
+
+/** One transfer, in a folder of its own that is gone afterwards. */
+async function transfer(contender: Contender, sample: Sample, round: number): Promise<Run> {
+  const folder = mkdtempSync(join(MEMORY, 'swarmboot-bench-run-'));
+  const into = join(folder, 'into');
+  mkdirSync(into);
+  const common = {
+    torrent: contender.torrent === null ? '' : sample[contender.torrent],
+    name: sample.name,
+    seeder: `${SEEDER_HOST}:${SEEDER_PORT}`,
+  };
+  const tracker = await startTracker(sample);
+  let seeder: Side | null = null;
+  let leecher: Side | null = null;
+  try {
+    const state = join(folder, 'seeder');
+    const from = { ...common, folder: sample.folder, state, host: SEEDER_HOST, port: SEEDER_PORT };
+    seeder = await start('seed', contender, from);
+    await ready(contender, sample, seeder);
+    const seederCpuBefore = seeder.meter.cpuSec();
+    const since = performance.now();
+    const to = {
+      ...common,
+      folder: into,
+      state: join(folder, 'leecher'),
+      host: LEECHER_HOST,
+      port: LEECHER_PORT,
+    };
+    leecher = await start('fetch', contender, to);
+    await leecher.running.complete(READY_MS + (sample.sizeBytes / SLOWEST_BYTES_PER_SEC) * 1000);
+    const run = {
+      contender: contender.client.name,
+      round,
+      sizeBytes: sample.sizeBytes,
+      wallSec: (performance.now() - since) / 1000,
+      seederCpuSec: seeder.meter.cpuSec() - seederCpuBefore,
+      leecherCpuSec: leecher.meter.cpuSec(),
+      seederAnonMib: seeder.memory.peakMib,
+      leecherAnonMib: leecher.memory.peakMib,
+    };
+    if (round === 1)
+      execFileSync('/usr/bin/cmp', [join(sample.folder, sample.name), join(into, sample.name)]);
+    return run;
+  } finally {
+    await end(leecher);
+    await end(seeder);
+    await tracker.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function startTracker(sample: Sample): Promise<TrackerServer> {
+  const random = Math.random;
+  const clock = () => performance.now();
+  const tracker = await TrackerServer.start({
+    host: SEEDER_HOST,
+    port: TRACKER_PORT,
+    random,
+    clock,
+    log: () => {},
+  });
+  for (const hash of sample.hashes) tracker.allow(hash);
+  return tracker;
+}
+
+async function measure(contenders: readonly Contender[], sizeBytes: number, rounds: number): Promise<Run[]> {
+  const folder = mkdtempSync(join(MEMORY, 'swarmboot-bench-'));
+  try {
+    const announce = `http://${SEEDER_HOST}:${TRACKER_PORT}/announce`;
+    const sample = makeSample(folder, 'sample', sizeBytes, announce);
+    const runs: Run[] = [];
+    for (let round = 1; round <= rounds; round++) {
+      for (const contender of contenders) {
+        if (round > (contender.reduced?.rounds ?? rounds)) continue;
+        const run = await transfer(contender, sample, round);
+        const cpu = `${run.seederCpuSec.toFixed(2)} + ${run.leecherCpuSec.toFixed(2)} CPU s`;
+        process.stdout.write(
+          `round ${round}  ${run.contender.padEnd(32)} ${cpu}  ${run.wallSec.toFixed(2)} s\n`,
+        );
+        runs.push(run);
+        // Lets the kernel give back what the last one held.
+        await sleep(200);
+      }
+    }
+    return runs;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** `1G`, `256M`, or bytes; a whole number of MiB. */
+function sizeOf(text: string): number {
+  const [, digits, unit] = /^(\d+)([GM]?)$/.exec(text) ?? [];
+  const bytes = Number(digits) * (unit === 'G' ? 1024 * MIB : unit === 'M' ? MIB : 1);
+  if (!(bytes > 0 && bytes % MIB === 0)) throw new Error(`SIZE=${text}: give whole MiB, such as 1G or 256M`);
+  return bytes;
+}
+
+function chosen(names: string | undefined): Contender[] {
+  const wanted = names?.split(',') ?? [''];
+  const contenders = CONTENDERS.filter(({ client }) =>
+    wanted.some((name) => client.name.toLowerCase().startsWith(name.toLowerCase())),
+  );
+  const missing = new Set(
+    contenders.filter(({ client }) => !existsSync(client.path)).map(({ client }) => client.package),
+  );
+  if (missing.size > 0) throw new Error(`rivals are missing; run: apt-get install ${[...missing].join(' ')}`);
+  return contenders;
+}
+
+/** Runs this very file again where the loopback device is ours alone. */
+function enter(): number {
+  const asRoot = process.getuid!() === 0 ? [] : ['--map-root-user'];
+  const args = [...asRoot, '--net', process.execPath, import.meta.filename, 'inside'];
+  return spawnSync('/usr/bin/unshare', args, { stdio: 'inherit' }).status ?? 1;
+}
+
+async function main(): Promise<void> {
+  const { SIZE = '1G', RUNS = '5', RIVALS } = process.env;
+  const contenders = chosen(RIVALS);
+  const sizeBytes = sizeOf(SIZE);
+  if (process.argv[2] !== 'inside') {
+    process.exitCode = enter();
+    return;
+  }
+  execFileSync('/usr/sbin/ip', ['link', 'set', 'lo', 'up']);
+  for (const host of [SEEDER_HOST, LEECHER_HOST]) {
+    execFileSync('/usr/sbin/ip', ['address', 'add', `${host}/32`, 'dev', 'lo']);
+  }
+  report(await measure(contenders, sizeBytes, Number(RUNS)), contenders, sizeBytes);
+}
+
+await main();

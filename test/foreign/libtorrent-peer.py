@@ -1,0 +1,41 @@
+# One libtorrent peer: `libtorrent-peer.py seed|fetch PROFILE TORRENT FOLDER HOST PORT`. Prints "complete" when it has
+# the whole content, and seeds until it is stopped.
+
+import sys
+
+import libtorrent as lt
+
+role, profile, torrent, folder, host, port = sys.argv[1:]
+settings = getattr(lt, profile + "_settings")() if profile == "default" else getattr(lt, profile)()
+settings.update(
+    {
+        "listen_interfaces": f"{host}:{port}",
+        "outgoing_interfaces": host,
+        "enable_outgoing_utp": False,
+        "enable_incoming_utp": False,
+        "enable_dht": False,
+        "enable_lsd": False,
+        "enable_upnp": False,
+        "enable_natpmp": False,
+        "in_enc_policy": 2,
+        "out_enc_policy": 2,
+        "allowed_enc_level": 1,
+        "allow_multiple_connections_per_ip": True,
+        "alert_mask": lt.alert.category_t.status_notification | lt.alert.category_t.error_notification,
+    }
+)
+session = lt.session(settings)
+params = lt.add_torrent_params()
+params.ti = lt.torrent_info(torrent)
+params.save_path = folder
+params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+if role == "seed":
+    params.flags |= lt.torrent_flags.seed_mode
+session.add_torrent(params)
+while True:
+    session.wait_for_alert(60000)
+    for alert in session.pop_alerts():
+        if isinstance(alert, lt.torrent_finished_alert):
+            print("complete", flush=True)
+        elif isinstance(alert, lt.torrent_error_alert):
+            sys.exit(str(alert))
