@@ -186,6 +186,9 @@ const NOT_YET: ReadonlySet<string> = new Set(
   si.break`.split(/\s+/),
 );
 
+/** Names that nobody else would give; a kernel command line is full of others, `console=` among them. */
+const OURS = /^(BITTORRENT_|BOEL|IMAGE|si\.)/i;
+
 /** Every name and alias of the table. */
 export const PARAMETER_NAMES: readonly string[] = ROWS.flatMap((entry) => [entry.name, entry.alias]);
 
@@ -254,10 +257,9 @@ function unknownNames(sources: readonly Source[]): string[] {
         warnings.push(
           `${spelling} (${origin}) is SystemImager's, and this agent does not honour it yet: ignored`,
         );
-      } else if (nearest !== undefined) {
-        warnings.push(`${spelling} (${origin}) is not a parameter: ignored; did you mean ${nearest}?`);
-      } else if (/^(BITTORRENT_|BOEL|si\.)/i.test(spelling)) {
-        warnings.push(`${spelling} (${origin}) is not a parameter: ignored`);
+      } else if (OURS.test(spelling)) {
+        const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
+        warnings.push(`${spelling} (${origin}) is not a parameter: ignored${hint}`);
       }
     }
   }

@@ -127,14 +127,15 @@ export function foldSight(views: readonly SwarmView[]): SeedWaitSight {
   };
 }
 
-/** One line for people: stage, percent, bytes, rates, peers, time left. */
+/** One line for people: stage, percent, bytes, rates, peers, time left; without peers, also what may be the reason. */
 export function formatReportLine(report: NodeReport): string {
   const bytes = `${formatBytes(report.bytesVerified)} of ${formatBytes(report.bytesTotal)}`;
+  const trouble = report.peers === 0 ? (report.errors.at(-1) ?? '') : '';
   const left = report.leftMs === null ? '' : `  left ${formatDuration(report.leftMs)}`;
   return (
     `${report.stage.padEnd(13)} ${String(report.percent).padStart(3)} %  ${bytes}` +
     `  extracted ${formatBytes(report.bytesExtracted)}  down ${formatRate(report.downBytesPerSec)}` +
-    `  up ${formatRate(report.upBytesPerSec)}  peers ${report.peers}${left}`
+    `  up ${formatRate(report.upBytesPerSec)}  peers ${report.peers}${left}${trouble === '' ? '' : `  (${trouble})`}`
   );
 }
 

@@ -179,6 +179,7 @@ test('unknown names of ours warn, names of others are passed over', () => {
       'si.imagename': 'x',
       imagename: 'x',
       quiet: null,
+      console: 'ttyS0',
       root: '/dev/sda',
     }),
   ]);

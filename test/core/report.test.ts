@@ -91,6 +91,14 @@ test('percent is 100 only when all is verified and extracted', () => {
   );
 });
 
+test('a node without peers says what may be the reason', () => {
+  const errors = ['the tracker did not answer'];
+  assert.match(
+    formatReportLine(foldReport('image', [], { ...MORE, errors })),
+    /peers 0 {2}\(the tracker did not answer\)$/,
+  );
+});
+
 test('the trackers say how many leechers are left once all of them have spoken', () => {
   assert.equal(foldSight([view({ trackerLeechers: 2 }), view({ trackerLeechers: 3 })]).trackerLeechers, 5);
   assert.equal(
