@@ -4,8 +4,12 @@ import { SwarmbootError } from '../agent/core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { type Command, runCommand } from './command.ts';
 import { inspect } from './inspect.ts';
+import { list } from './list.ts';
+import { publish } from './publish.ts';
+import { remove } from './remove.ts';
+import { unpack } from './unpack.ts';
 
-const COMMANDS: readonly Command[] = [inspect];
+const COMMANDS: readonly Command[] = [publish, list, remove, inspect, unpack];
 
 const ending = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) {

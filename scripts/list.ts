@@ -1,0 +1,38 @@
+// Lists the publications of a repository.
+
+import { formatBytes } from '../agent/core/units.ts';
+import { type Command, expectWords } from './command.ts';
+import { REPO_OPTION, readEntries } from './repository.ts';
+
+export const list: Command = {
+  name: 'list',
+  synopsis: '[options]',
+  summary: 'Lists what is published.',
+  options: [{ name: 'json', kind: 'flag', help: 'print the catalog entries' }, REPO_OPTION],
+  run: async (args, terminal) => {
+    expectWords(args);
+    const entries = await readEntries(args.text('repo')!);
+    if (args.flag('json')) {
+      terminal.out.write(`${JSON.stringify(entries, null, 2)}\n`);
+      return;
+    }
+    const rows = entries.map((entry) => [
+      entry.name,
+      entry.kind,
+      formatBytes(entry.size),
+      formatBytes(entry.unpackedSize),
+      String(entry.entryCount),
+      entry.infoHash,
+    ]);
+    const table = [['NAME', 'KIND', 'SIZE', 'UNPACKED', 'MEMBERS', 'INFO HASH'], ...rows];
+    const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
+    for (const row of table) {
+      terminal.out.write(
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column]!))
+          .join('  ')
+          .trimEnd()}\n`,
+      );
+    }
+  },
+};
