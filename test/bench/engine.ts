@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../agent/core/units.ts';
 import { TrackerServer } from '../../scripts/tracker.ts';
 import type { Job, Running } from '../foreign/clients.ts';
-import { CONTENDERS, type Contender } from './contenders.ts';
+import { bundleOurs, CONTENDERS, type Contender } from './contenders.ts';
 import { MemoryWatch, type Meter, makeMeter } from './meter.ts';
 import { report } from './report.ts';
 import { makeSample, type Sample } from './sample.ts';
@@ -188,6 +188,7 @@ async function main(): Promise<void> {
   const contenders = chosen(RIVALS);
   const sizeBytes = sizeOf(SIZE);
   if (process.argv[2] !== 'inside') {
+    await bundleOurs();
     process.exitCode = enter();
     return;
   }

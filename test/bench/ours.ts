@@ -11,24 +11,32 @@ import { openStore } from '../../agent/io/store.ts';
 import { TrackerClient } from '../../agent/io/tracker.ts';
 import { openWire } from '../../agent/io/wire.ts';
 
-const [role, torrentFile, path, host, port] = process.argv.slice(2) as [
-  string,
-  string,
-  string,
-  string,
-  string,
-];
-const torrent = parseTorrent(readFileSync(torrentFile), digests);
-const store = await openStore(torrent, { path, mode: role === 'seed' ? 'seed' : 'create', hashes: digests });
-const engine = await Engine.start({
-  peers: new Peers({ ...PEERS_OPTIONS, host, port: Number(port) }),
-  openWire,
-  tracker: new TrackerClient(),
-  clock: () => performance.now(),
-  seed: randomInt(2 ** 32),
-  peerId: Buffer.from(`-SB0100-bench-${role.padEnd(6, '-')}`),
-  log: () => {},
-  uploadBytesPerSec: 0,
-});
-await engine.join(torrent, store, store.have).complete;
-process.stdout.write('complete\n');
+async function main(): Promise<void> {
+  const [role, torrentFile, path, host, port] = process.argv.slice(2) as [
+    string,
+    string,
+    string,
+    string,
+    string,
+  ];
+  const torrent = parseTorrent(readFileSync(torrentFile), digests);
+  const store = await openStore(torrent, {
+    path,
+    mode: role === 'seed' ? 'seed' : 'create',
+    hashes: digests,
+  });
+  const engine = await Engine.start({
+    peers: new Peers({ ...PEERS_OPTIONS, host, port: Number(port) }),
+    openWire,
+    tracker: new TrackerClient(),
+    clock: () => performance.now(),
+    seed: randomInt(2 ** 32),
+    peerId: Buffer.from(`-SB0100-bench-${role.padEnd(6, '-')}`),
+    log: () => {},
+    uploadBytesPerSec: 0,
+  });
+  await engine.join(torrent, store, store.have).complete;
+  process.stdout.write('complete\n');
+}
+
+void main();
