@@ -188,6 +188,8 @@ class Gate {
       this.#failure = error;
     });
     this.#reader.on('entry', (header: Header, content: Source, next) => {
+      // A refusal ends the member's own stream too; it is the reader's error that is heard.
+      content.on('error', () => {});
       try {
         const taken = this.#admit(header as PlacedHeaders);
         if (typeof taken === 'boolean') {
