@@ -155,7 +155,7 @@ export class Transfer implements Party {
         this.#wires.set(slot, wire());
         this.#tell({ type: 'peerConnected', slot, address, peerId, outgoing: link.outgoing, fast });
       },
-      said: (message) => this.#tell({ ...message, slot }),
+      said: (message) => this.#tell(Object.assign(message, { slot })),
       accepts: (stretch) => this.#swarm.accepts(slot, stretch),
       block: (stretch, bytes) => this.#blockCame(slot, stretch, bytes),
       info: () => {},

@@ -11,11 +11,15 @@ import { BLOCK_BYTES, type Ms } from './units.ts';
 /** Late blocks are forgiven for this many requests per peer. */
 const EXCUSED_MAX = 1024;
 
+/** In the endgame a peer is asked for so few blocks at a time that others hold already. */
+const REPEAT_BLOCKS = 4;
+
 export class Download {
   readonly #torrent: Torrent;
   readonly #picker: Picker;
   readonly #limits: Limits;
   readonly #picked: Stretch[] = [];
+  #repeatAt: Ms = Number.POSITIVE_INFINITY;
 
   constructor(torrent: Torrent, picker: Picker, limits: Limits) {
     this.#torrent = torrent;
@@ -37,29 +41,36 @@ export class Download {
     return peer.excused.delete(key) || this.#forgetRequest(peer, key);
   }
 
-  /** Keeps the peer's pipeline full. Returns true when there was nothing to ask for although there was room. */
-  fill(peer: Peer, now: Ms, commands: SwarmCommand[]): boolean {
+  /** Keeps the peer's pipeline full. */
+  fill(peer: Peer, now: Ms, commands: SwarmCommand[]): void {
     const room = this.#depth(peer, now) - peer.asked.size;
-    if (room <= 0) return false;
+    if (room <= 0) return;
     const picked = this.#picked;
     picked.length = 0;
-    let taken = this.#picker.pick(peer.slot, peer.field, room, picked);
-    if (taken === 0 && peer.asked.size < this.#limits.pipelineMin) {
-      taken = this.#picker.pickAgain(
-        peer.field,
-        this.#limits.pipelineMin,
-        (key) => peer.asked.has(key),
-        picked,
-      );
+    const taken = this.#picker.pick(peer.slot, peer.field, room, picked);
+    if (taken === 0 && this.#isTimeToRepeat(now)) {
+      this.#picker.pickAgain(peer.field, Math.min(room, REPEAT_BLOCKS), (key) => peer.asked.has(key), picked);
     }
-    if (peer.asked.size === 0 && taken > 0) peer.waitingSince = now;
+    if (picked.length === 0) return;
+    if (peer.asked.size === 0) peer.waitingSince = now;
     for (const { piece, begin, length } of picked) {
       const first = this.#picker.key(piece, begin / BLOCK_BYTES);
       const blocks = Math.ceil(length / BLOCK_BYTES);
       for (let block = 0; block < blocks; block++) peer.asked.add(first + block);
       commands.push({ type: 'request', slot: peer.slot, piece, begin, length });
     }
-    return taken < room;
+  }
+
+  /** When blocks that are long under way may be asked of others too; Infinity outside the endgame. */
+  deadline(): Ms {
+    return this.#repeatAt;
+  }
+
+  /** Asking twice wastes bandwidth, so the endgame first waits for what is under way to come by itself. */
+  #isTimeToRepeat(now: Ms): boolean {
+    if (!this.#picker.isEndgame) this.#repeatAt = Number.POSITIVE_INFINITY;
+    else if (this.#repeatAt === Number.POSITIVE_INFINITY) this.#repeatAt = now + this.#limits.repeatMs;
+    return now >= this.#repeatAt;
   }
 
   /**
@@ -102,6 +113,12 @@ export class Download {
     }
     peer.asked.clear();
     this.#picker.abandoned(peer.slot);
+  }
+
+  /** One wave of repeated requests is out; the next waits as long. */
+  waveDone(now: Ms): void {
+    if (now < this.#repeatAt) return;
+    this.#repeatAt = this.#picker.isEndgame ? now + this.#limits.repeatMs : Number.POSITIVE_INFINITY;
   }
 
   /** Looks for a peer that owes blocks for too long. True when it has just been snubbed. */

@@ -35,7 +35,9 @@ const FIXED_LENGTH = new Map([
 export interface FrameHandler {
   /** The 68 bytes of the handshake; valid during the call. */
   handshake(bytes: Uint8Array): void;
-  /** A whole message with its length prefix, blocks excepted; valid during the call. Keep-alives have length 4. */
+  /** Requests of whole blocks in a row that came together. */
+  requested(stretch: Stretch): void;
+  /** Any other whole message with its length prefix; valid during the call. Keep-alives have id -1 and length 4. */
   message(id: number, bytes: Uint8Array): void;
   /** A block begins. False: its bytes will be thrown away, and `unwanted` follows. */
   accepts(stretch: Stretch): boolean;
@@ -54,6 +56,8 @@ export class Framer {
   #block: Stretch | null = null;
   #blockLeft = 0;
   #blockWanted = false;
+  /** Requests of this chunk that continue one another. */
+  #wish: Stretch | null = null;
   /** A block that spans two chunks gathers here. */
   #scratch: Uint8Array | null = null;
 
@@ -80,8 +84,9 @@ export class Framer {
       }
       if (source === chunk) at += need;
       else this.#heldBytes = 0;
-      this.#deliver(source.subarray(from, from + need));
+      this.#deliver(source, from, need);
     }
+    this.#tellWish();
     return this.#heldBytes > 0 ? this.#faultOfHeld() : null;
   }
 
@@ -130,20 +135,48 @@ export class Framer {
     return taken;
   }
 
-  #deliver(bytes: Uint8Array): void {
+  #deliver(source: Uint8Array, from: number, length: number): void {
+    const id = length === 4 ? -1 : source[from + 4]!;
+    if (this.#greeted && id === MESSAGE.request) {
+      this.#gather({
+        piece: u32(source, from + 5),
+        begin: u32(source, from + 9),
+        length: u32(source, from + 13),
+      });
+      return;
+    }
+    this.#tellWish();
     if (!this.#greeted) {
       this.#greeted = true;
-      this.#handler.handshake(bytes);
-      return;
+      this.#handler.handshake(source.subarray(from, from + length));
+    } else if (id === MESSAGE.piece) {
+      this.#blockLeft = u32(source, from) - 9;
+      this.#block = { piece: u32(source, from + 5), begin: u32(source, from + 9), length: this.#blockLeft };
+      this.#blockWanted = this.#handler.accepts(this.#block);
+    } else this.#handler.message(id, source.subarray(from, from + length));
+  }
+
+  /** Peers ask for a piece block by block, in order; the engine takes it as one wish. */
+  #gather(next: Stretch): void {
+    const wish = this.#wish;
+    const continues =
+      wish !== null &&
+      wish.piece === next.piece &&
+      wish.begin + wish.length === next.begin &&
+      wish.length % BLOCK_BYTES === 0 &&
+      next.length <= BLOCK_BYTES;
+    if (continues) this.#wish = { piece: wish.piece, begin: wish.begin, length: wish.length + next.length };
+    else {
+      this.#tellWish();
+      this.#wish = next;
     }
-    if (bytes.length === 4 || bytes[4] !== MESSAGE.piece) {
-      this.#handler.message(bytes.length === 4 ? -1 : bytes[4]!, bytes);
-      return;
-    }
-    const length = u32(bytes, 0) - 9;
-    this.#block = { piece: u32(bytes, 5), begin: u32(bytes, 9), length };
-    this.#blockLeft = length;
-    this.#blockWanted = this.#handler.accepts(this.#block);
+  }
+
+  #tellWish(): void {
+    const wish = this.#wish;
+    if (wish === null) return;
+    this.#wish = null;
+    this.#handler.requested(wish);
   }
 
   /** Takes what there is of a block; returns how many bytes that was. */
@@ -184,9 +217,4 @@ export function requestMessages({ piece, begin, length }: Stretch): Uint8Array {
     view.setUint32(at + 13, Math.min(BLOCK_BYTES, length - offset));
   }
   return bytes;
-}
-
-/** Reads the stretch of a whole `request` message. */
-export function stretchOfMessage(bytes: Uint8Array): Stretch {
-  return { piece: u32(bytes, 5), begin: u32(bytes, 9), length: u32(bytes, 13) };
 }

@@ -17,6 +17,8 @@ export interface Limits {
   readonly pipelineMin: number;
   readonly pipelineMax: number;
   readonly pipelineMs: Ms;
+  /** Endgame: a block that has not come for so long may be asked of a second peer. */
+  readonly repeatMs: Ms;
   /** A peer that owes blocks and sends none for so long is snubbed: its blocks are asked of others. */
   readonly stallMs: Ms;
   /** A snubbed peer that sends nothing for so long is dropped. */
@@ -47,7 +49,8 @@ export const LIMITS: Limits = {
   chokeTurnMs: 4000,
   pipelineMin: 16,
   pipelineMax: 256,
-  pipelineMs: 1000,
+  pipelineMs: 200,
+  repeatMs: 500,
   stallMs: 10_000,
   stallDropMs: 60_000,
   silentMs: 150_000,
@@ -56,7 +59,7 @@ export const LIMITS: Limits = {
   frontPieces: 0,
   queueMax: 512,
   sendMinBytes: 128 * KIB,
-  sendMaxBytes: 2 * MIB,
+  sendMaxBytes: MIB,
   sendMs: 250,
   leaveMs: 5000,
 };

@@ -121,12 +121,14 @@ export class Picker {
     return blocks - left;
   }
 
-  /**
-   * Endgame: up to `blocks` blocks that were asked of others and not of this peer. Nothing unless every missing block
-   * has been asked for already. `asked` answers for this peer by block key.
-   */
+  /** Every missing block has been asked of somebody. */
+  get isEndgame(): boolean {
+    const missing = this.#torrent.pieceCount - this.#have.count;
+    return missing > 0 && this.#freeBlocks === 0 && this.#active.size === missing;
+  }
+
+  /** Endgame: up to `blocks` blocks that were asked of others, but not of the peer for which `asked` answers by key. */
   pickAgain(field: Bitfield, blocks: number, asked: (key: number) => boolean, out: Stretch[]): number {
-    if (this.#freeBlocks > 0 || this.#have.count + this.#active.size < this.#torrent.pieceCount) return 0;
     let left = blocks;
     for (const active of this.#active.values()) {
       if (active.sole || !field.has(active.piece)) continue;

@@ -131,8 +131,11 @@ export class Swarm {
   /** When `take` next has something to do without an event. */
   deadline(): Ms {
     if (this.#state === 'left') return Number.POSITIVE_INFINITY;
-    const upload = this.#upload.deadline(this.#now);
-    const next = Math.min(upload, this.#schedule.deadline());
+    const next = Math.min(
+      this.#upload.deadline(this.#now),
+      this.#download.deadline(),
+      this.#schedule.deadline(),
+    );
     if (this.#state === 'leaving') return Math.min(next, this.#leaveBy);
     const round = this.#peers.size > 0 ? this.#nextRoundAt : Number.POSITIVE_INFINITY;
     return Math.min(next, round, this.#dialRoom() > 0 ? this.#dialer.deadline() : Number.POSITIVE_INFINITY);
@@ -391,10 +394,12 @@ export class Swarm {
       this.#hungry.clear();
       return;
     }
+    if (this.#now >= this.#download.deadline()) this.#everyoneHungry();
     for (const peer of this.#hungry) {
       if (peer.wanted && !peer.chokesUs) this.#download.fill(peer, this.#now, this.#commands);
     }
     this.#hungry.clear();
+    this.#download.waveDone(this.#now);
   }
 
   #housekeeping(): void {

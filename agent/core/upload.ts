@@ -31,30 +31,40 @@ export class Upload {
     this.#limits = limits;
   }
 
-  /** Queues a request. Returns the fault of a request that no correct peer sends, else null. */
+  /**
+   * Queues a wish for whole blocks in a row. Returns the fault of a wish that no correct peer has, else null. One block
+   * may be asked for in part, from its beginning.
+   */
   requested(peer: Peer, stretch: Stretch, accepting: boolean, commands: SwarmCommand[]): string | null {
     const { piece, begin, length } = stretch;
     if (piece >= this.#torrent.pieceCount) return `asked for piece ${piece} of ${this.#torrent.pieceCount}`;
-    if (length === 0 || length > BLOCK_BYTES || begin % BLOCK_BYTES !== 0) {
+    const size = pieceSize(this.#torrent, piece);
+    if (begin + length > size) return `asked beyond the end of piece ${piece}`;
+    const blocks = Math.ceil(length / BLOCK_BYTES);
+    if (length === 0 || begin % BLOCK_BYTES !== 0) {
       return `asked for ${length} bytes from ${begin}: not a block of 16 KiB on its boundary`;
     }
-    if (begin + length > pieceSize(this.#torrent, piece)) return `asked beyond the end of piece ${piece}`;
     if (!this.#have.has(piece)) return `asked for piece ${piece}, which was not announced`;
-    if (peer.queue.length >= this.#limits.queueMax)
+    if (waitingBlocks(peer.queue) + blocks > this.#limits.queueMax) {
       return `more than ${this.#limits.queueMax} requests waiting`;
+    }
     if (peer.unchoked && accepting) peer.queue.push({ piece, begin, length });
-    else if (peer.fast) commands.push({ type: 'reject', slot: peer.slot, piece, begin, length });
+    else rejectBlocks(peer, stretch, commands);
     return null;
   }
 
-  /** Takes a request back (BEP 3 cancel). With BEP 6 it is answered by a reject; one already sent by its block. */
+  /** Takes one block back (BEP 3 cancel). With BEP 6 it is answered by a reject; one already sent by its block. */
   cancelled(peer: Peer, { piece, begin, length }: Stretch, commands: SwarmCommand[]): void {
+    const end = begin + length;
     const at = peer.queue.findIndex(
-      (wish) => wish.piece === piece && wish.begin === begin && wish.length === length,
+      (wish) => wish.piece === piece && wish.begin <= begin && wish.begin + wish.length >= end,
     );
-    if (at === -1) return;
-    peer.queue.splice(at, 1);
-    if (peer.fast) commands.push({ type: 'reject', slot: peer.slot, piece, begin, length });
+    if (at === -1 || length > BLOCK_BYTES || begin % BLOCK_BYTES !== 0) return;
+    const wish = peer.queue[at]!;
+    const before = { piece, begin: wish.begin, length: begin - wish.begin };
+    const after = { piece, begin: end, length: wish.begin + wish.length - end };
+    peer.queue.splice(at, 1, ...[before, after].filter((rest) => rest.length > 0));
+    rejectBlocks(peer, { piece, begin, length }, commands);
   }
 
   /** Gives the places anew at a choke round; between rounds only free places are given away, so none stays idle. */
@@ -93,7 +103,7 @@ export class Upload {
 
   /** The peer has been choked: its queue is void; with BEP 6 every request gets its reject. */
   #clear(peer: Peer, commands: SwarmCommand[]): void {
-    if (peer.fast) for (const wish of peer.queue) commands.push({ type: 'reject', slot: peer.slot, ...wish });
+    for (const wish of peer.queue) rejectBlocks(peer, wish, commands);
     peer.queue.length = 0;
   }
 
@@ -142,17 +152,33 @@ export class Upload {
   }
 }
 
-/** Takes the oldest request and those that continue it, up to `maxBytes`, off the queue. */
+/** Takes the oldest wish, and those that continue it, up to `maxBytes` (one block at least) off the queue. */
 function nextStretch(queue: Stretch[], maxBytes: number): Stretch {
   const { piece, begin } = queue[0]!;
-  let end = begin;
-  let taken = 0;
-  for (const wish of queue) {
-    if (wish.piece !== piece || wish.begin !== end || end + wish.length - begin > maxBytes) break;
-    end += wish.length;
-    taken++;
-    if (wish.length < BLOCK_BYTES) break;
+  const most = Math.max(BLOCK_BYTES, maxBytes - (maxBytes % BLOCK_BYTES));
+  let length = 0;
+  while (length < most && length % BLOCK_BYTES === 0) {
+    const wish = queue[0];
+    if (wish === undefined || wish.piece !== piece || wish.begin !== begin + length) break;
+    const taken = Math.min(wish.length, most - length);
+    length += taken;
+    if (taken === wish.length) queue.shift();
+    else queue[0] = { piece, begin: wish.begin + taken, length: wish.length - taken };
   }
-  queue.splice(0, taken);
-  return { piece, begin, length: end - begin };
+  return { piece, begin, length };
+}
+
+function waitingBlocks(queue: readonly Stretch[]): number {
+  let blocks = 0;
+  for (const wish of queue) blocks += Math.ceil(wish.length / BLOCK_BYTES);
+  return blocks;
+}
+
+/** BEP 6: each block that will not come gets its reject; without BEP 6 silence has to do. */
+function rejectBlocks(peer: Peer, { piece, begin, length }: Stretch, commands: SwarmCommand[]): void {
+  if (!peer.fast) return;
+  for (let at = 0; at < length; at += BLOCK_BYTES) {
+    const part = Math.min(BLOCK_BYTES, length - at);
+    commands.push({ type: 'reject', slot: peer.slot, piece, begin: begin + at, length: part });
+  }
 }

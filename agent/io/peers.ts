@@ -185,7 +185,8 @@ function withSink(raw: Socket, sink: Sink): Socket {
   }
   Reflect.set(raw, '_handle', null);
   handle.reading = false;
-  const options: SocketConstructorOpts & { handle: object } = { handle, onread: sink.onread };
+  const options: SocketConstructorOpts = { onread: sink.onread };
+  Reflect.set(options, 'handle', handle);
   const socket = new Socket(options);
   // The server counts its connections; this one is no longer its own.
   raw.destroy();

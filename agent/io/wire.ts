@@ -6,7 +6,7 @@ import Wire from 'bittorrent-protocol';
 import utMetadata from 'ut_metadata';
 import type { Bitfield } from '../core/bitfield.ts';
 import type { Stretch } from '../core/events.ts';
-import { Framer, MESSAGE, requestMessages, stretchOfMessage } from '../core/framing.ts';
+import { Framer, MESSAGE, requestMessages } from '../core/framing.ts';
 import type { Link, PeerMessage, Self, Subject, WireListener, WireMessage, WirePort } from '../core/ports.ts';
 import { hex } from '../core/units.ts';
 
@@ -36,6 +36,9 @@ class Conversation implements WirePort {
     this.#subject = subject;
     this.#framer = new Framer({
       handshake: (bytes) => this.#handshake(bytes),
+      requested: ({ piece, begin, length }) => {
+        if (!this.#closed) this.#listener.said({ type: 'requested', piece, begin, length });
+      },
       message: (id, bytes) => this.#message(id, bytes),
       accepts: (stretch) => this.#listener.accepts(stretch),
       block: (stretch, bytes) => this.#listener.block(stretch, bytes),
@@ -152,11 +155,10 @@ class Conversation implements WirePort {
     this.#wire.write(bytes.slice());
   }
 
-  /** Bytes that are not blocks. Those with only one possible meaning are told at once, the others by the Wire. */
+  /** A single-meaning message is told at once; what needs understanding goes through the Wire. */
   #message(id: number, bytes: Uint8Array): void {
     if (this.#closed) return;
-    if (id === MESSAGE.request) this.#listener.said({ type: 'requested', ...stretchOfMessage(bytes) });
-    else if (id === -1 || id === MESSAGE.port) this.#listener.said({ type: 'heard' });
+    if (id === -1 || id === MESSAGE.port) this.#listener.said({ type: 'heard' });
     else if (id <= MESSAGE.extended) this.#wire.write(bytes.slice());
   }
 

@@ -195,12 +195,13 @@ export class World {
       case 'unchoke':
         return (slot) => [{ type: 'unchoked', slot }];
       case 'interested':
+        return (slot) => [{ type: 'interested', slot }];
       case 'uninterested':
-        return (slot) => [{ type: command.type, slot }];
+        return (slot) => [{ type: 'uninterested', slot }];
       case 'have':
         return (slot) => [{ type: 'had', slot, piece: command.piece }];
       case 'request':
-        return (slot) => blocksOf(command).map((block) => ({ type: 'requested', slot, ...block }));
+        return (slot) => [{ type: 'requested', slot, ...stretchOf(command) }];
       case 'cancel':
         return (slot) => [{ type: 'cancelled', slot, ...stretchOf(command) }];
       case 'reject':
