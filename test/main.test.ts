@@ -187,7 +187,7 @@ test('a tarball with more in it than the catalog says ends the install, and the 
   const { tracker, node, flags } = await startSite(t, {}, { unpackedSize: 1000 });
   const { status, err } = await agent({ ...flags, IMAGENAME: 'the-image', BOEL_DIR: node.boel }).ended;
   assert.equal(status, EXIT_STATUS.archive);
-  assert.match(err, /publish/);
+  assert.match(err, /more than the catalog's 1000 bytes/);
   assert.deepEqual(readdirSync(node.staging), []);
   assert.equal(tracker.stats().peers, 3);
 });
