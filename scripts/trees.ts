@@ -27,7 +27,7 @@ interface Leaf {
  * Throws SwarmbootError `missing` when getfattr is not installed.
  */
 export async function compareTrees(left: string, right: string): Promise<string[]> {
-  const root = process.getuid?.() === 0;
+  const root = process.geteuid?.() === 0;
   const [ours, theirs] = await Promise.all([readTree(left), readTree(right)]);
   const differences: string[] = [];
   for (const [path, leaf] of ours) {

@@ -213,14 +213,25 @@ class Gate {
     this.#parts = [];
     if (!this.#ended) await this.#read(chunk);
     this.#sortUntil(Math.min(this.#memberEnd, this.#position));
-    const rest = this.#window.subarray(Math.max(this.#memberEnd - this.#base, 0));
-    if (this.#ended || (rest.length >= RECORD_BYTES && isZero(rest.subarray(0, RECORD_BYTES)))) {
+    const rest = this.#rest();
+    if (this.#ended || this.#atEnd()) {
       this.#end(rest);
     } else {
       if (rest.length > HEADERS_BYTES_MAX + 8 * RECORD_BYTES) throw this.#fault('headers of more than 1 MiB');
       this.#held = new Uint8Array(rest);
     }
     return this.#parts;
+  }
+
+  /** What follows the last member in the window. */
+  #rest(): Uint8Array {
+    return this.#window.subarray(Math.max(this.#memberEnd - this.#base, 0));
+  }
+
+  /** True when a zero record follows the last member. */
+  #atEnd(): boolean {
+    const record = this.#rest().subarray(0, RECORD_BYTES);
+    return record.length === RECORD_BYTES && isZero(record);
   }
 
   /** Throws unless the archive is whole: members to their last byte, then the two zero records of POSIX. */
@@ -242,6 +253,7 @@ class Gate {
       await drained;
     } catch (error) {
       if (error instanceof SwarmbootError) throw error;
+      if (this.#atEnd()) throw this.#fault('garbage follows the end of the archive', error);
       throw this.#fault(`no tar header is where one should be (${messageOf(error)})`, error);
     }
   }

@@ -51,7 +51,7 @@ function writeFault(what: string, cause?: unknown): SwarmbootError {
 
 /** GNU tar as a child: it writes what it gets on its standard input. */
 class TarWriter extends Target implements TreeWriter {
-  readonly #root = process.getuid?.() === 0;
+  readonly #root = process.geteuid?.() === 0;
   readonly #child: ChildProcessByStdio<Writable, null, Readable>;
   readonly #exit: Promise<string | null>;
   #stderr = '';
@@ -105,7 +105,7 @@ class TarWriter extends Target implements TreeWriter {
       this.#leftOut.add(member.name);
       return false;
     }
-    if (member.uid !== process.getuid?.() || member.gid !== process.getgid?.()) this.#owners++;
+    if (member.uid !== process.geteuid?.() || member.gid !== process.getegid?.()) this.#owners++;
     if (member.xattrs.some((name) => /^(security|trusted)\./.test(name))) this.#attributes++;
     return true;
   }
