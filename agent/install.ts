@@ -8,7 +8,7 @@ import { foldReport, foldSight, type NodeReport, type StageName } from './core/r
 import type { EngineRoom, ExtractionResult, Rooms, StoreRoom, TransferRoom } from './core/rooms.ts';
 import { SeedWait } from './core/seedwait.ts';
 import { chooseStaging, describe, type Pool } from './core/staging.ts';
-import type { Ms } from './core/units.ts';
+import { formatBytes, type Ms } from './core/units.ts';
 import { compressionOf, type Plan, planInstall, type Tarball } from './plan.ts';
 
 /** A stage is data: its name, and its work. What it made is undone by `#cleanUp`, whatever happened. */
@@ -89,9 +89,11 @@ export class Install {
 
   /** The state of this node now. */
   report(): NodeReport {
-    const transfers = this.#staged.flatMap(({ tarball, transfer, extractedBytes }) =>
-      transfer === null ? [] : [{ bytes: tarball.torrent.length, extractedBytes, view: transfer.view() }],
-    );
+    const transfers = listOf(this.#plan).map((tarball) => {
+      const staged = this.#staged.find((candidate) => candidate.tarball === tarball);
+      const view = staged?.transfer?.view() ?? null;
+      return { bytes: tarball.torrent.length, extractedBytes: staged?.extractedBytes ?? 0, view };
+    });
     const elapsedMs = this.#rooms.now() - this.#startedMs;
     return foldReport(this.#stage, transfers, { pool: this.#pool, elapsedMs, errors: this.#errors });
   }
@@ -106,7 +108,7 @@ export class Install {
         this.#signal.throwIfAborted();
         await work();
         tell({ fact: 'stageEnded', stage: name, ms: now() - startedMs });
-        if (name !== 'leave' && this.#staged.length > 0) tell({ fact: 'report', ...this.report() });
+        if (name !== 'leave' && this.#plan !== null) tell({ fact: 'report', ...this.report() });
         return;
       } catch (caught) {
         // What aborted the waits is the fault; the wait that ended by it is not.
@@ -132,9 +134,8 @@ export class Install {
 
   async #readCatalog(): Promise<void> {
     this.#plan = await planInstall(this.#params, this.#rooms, this.#engine!, this.#signal);
-    const { boel, image, overrides } = this.#plan;
-    const list = [image, ...overrides, ...(boel === null ? [] : [boel])].map(
-      ({ kind, name }) => `${kind} ${name}`,
+    const list = listOf(this.#plan).map(
+      ({ kind, name, torrent }) => `${kind} ${name} (${formatBytes(torrent.length)})`,
     );
     this.#rooms.tell({ fact: 'note', text: `to be fetched: ${list.join(', ')}` });
   }
@@ -289,6 +290,12 @@ export class Install {
       if (!signal.aborted) tell({ fact: 'report', ...this.report() });
     }
   }
+}
+
+/** Every tarball of the plan. */
+function listOf(plan: Plan | null): readonly Tarball[] {
+  if (plan === null) return [];
+  return [...(plan.boel === null ? [] : [plan.boel]), plan.image, ...plan.overrides];
 }
 
 /** `promise`, or the signal's reason when that comes first. */

@@ -26,7 +26,8 @@ export interface TransferState {
   readonly bytes: number;
   /** Bytes of the tarball that the extraction has taken so far. */
   readonly extractedBytes: number;
-  readonly view: SwarmView;
+  /** Null before its swarm is joined. */
+  readonly view: SwarmView | null;
 }
 
 /** The state of one node. Sums are over all torrents of the install. */
@@ -88,11 +89,14 @@ export function foldReport(
 ): NodeReport {
   const sum = (pick: (state: TransferState) => number) =>
     transfers.reduce((total, state) => total + pick(state), 0);
+  const views = transfers.flatMap(({ view }) => view ?? []);
+  const sumViews = (pick: (view: SwarmView) => number) =>
+    views.reduce((total, view) => total + pick(view), 0);
   const bytesTotal = sum((state) => state.bytes);
-  const bytesLeft = sum((state) => state.view.bytesLeft);
+  const bytesLeft = sum((state) => state.view?.bytesLeft ?? state.bytes);
   const bytesVerified = bytesTotal - bytesLeft;
   const bytesExtracted = sum((state) => state.extractedBytes);
-  const downBytesPerSec = sum((state) => state.view.downBytesPerSec);
+  const downBytesPerSec = sumViews((view) => view.downBytesPerSec);
   return {
     stage,
     percent: bytesTotal === 0 ? 0 : Math.floor((50 * (bytesVerified + bytesExtracted)) / bytesTotal),
@@ -100,17 +104,17 @@ export function foldReport(
     bytesVerified,
     bytesExtracted,
     downBytesPerSec,
-    upBytesPerSec: sum((state) => state.view.upBytesPerSec),
-    uploadedBytes: sum((state) => state.view.uploadedBytes),
-    wastedBytes: sum((state) => state.view.wastedBytes),
-    hashFailures: sum((state) => state.view.hashFailures),
-    peers: sum((state) => state.view.peers),
-    seeders: sum((state) => state.view.seedersConnected),
-    leechers: sum((state) => state.view.leechersConnected),
+    upBytesPerSec: sumViews((view) => view.upBytesPerSec),
+    uploadedBytes: sumViews((view) => view.uploadedBytes),
+    wastedBytes: sumViews((view) => view.wastedBytes),
+    hashFailures: sumViews((view) => view.hashFailures),
+    peers: sumViews((view) => view.peers),
+    seeders: sumViews((view) => view.seedersConnected),
+    leechers: sumViews((view) => view.leechersConnected),
     leftMs: downBytesPerSec > 0 && bytesLeft > 0 ? Math.round((bytesLeft / downBytesPerSec) * 1000) : null,
     pool: more.pool,
     elapsedMs: more.elapsedMs,
-    errors: [...more.errors, ...new Set(transfers.flatMap(({ view }) => view.trackerProblem ?? []))],
+    errors: [...more.errors, ...new Set(views.flatMap((view) => view.trackerProblem ?? []))],
   };
 }
 

@@ -69,6 +69,12 @@ test('a problem that all trackers share is told once', () => {
   ]);
 });
 
+test('a tarball whose swarm is not joined yet counts as all to be fetched', () => {
+  const done = { bytes: MIB, extractedBytes: MIB, view: view() };
+  const report = foldReport('staging', [done, { bytes: 3 * MIB, extractedBytes: 0, view: null }], MORE);
+  assert.deepEqual([report.percent, report.bytesTotal, report.bytesVerified], [25, 4 * MIB, MIB]);
+});
+
 test('percent is 100 only when all is verified and extracted', () => {
   const parts = fc.record({
     bytes: fc.nat(1e9),
