@@ -3,7 +3,6 @@
 
 import { createReadStream, createWriteStream } from 'node:fs';
 import * as fs from 'node:fs/promises';
-import { hostname } from 'node:os';
 import * as path from 'node:path';
 import { type Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -44,7 +43,7 @@ export const publish: Command = {
       name: 'announce',
       kind: 'list',
       value: 'URL',
-      help: 'a tracker; the next ones are its stand-ins (default this host)',
+      help: 'a tracker; the next ones are its stand-ins (default: the one of swarmboot serve)',
     },
     { name: 'json', kind: 'flag', help: 'print the catalog entry' },
     REPO_OPTION,
@@ -105,7 +104,6 @@ async function jobOf(args: Arguments): Promise<Job> {
   if (folder && isWithin(repo, await fs.realpath(from))) {
     throw usage(`the repository ${repo} lies inside ${from}; choose another --repo`);
   }
-  const announce = args.list('announce').length > 0 ? args.list('announce') : trackersHere();
   return {
     repo,
     name,
@@ -113,13 +111,8 @@ async function jobOf(args: Arguments): Promise<Job> {
     from,
     folder,
     compression: folder ? compression : compressionOf(from),
-    announce: announce.map((url) => [url]),
+    announce: args.list('announce').map((url) => [url]),
   };
-}
-
-/** What `swarmboot serve` on this host answers at. */
-function trackersHere(): readonly string[] {
-  return [`udp://${hostname()}:6969/announce`, `http://${hostname()}:6969/announce`];
 }
 
 function isWithin(inner: string, outer: string): boolean {

@@ -7,9 +7,10 @@ import { inspect } from './inspect.ts';
 import { list } from './list.ts';
 import { publish } from './publish.ts';
 import { remove } from './remove.ts';
+import { serve } from './serve.ts';
 import { unpack } from './unpack.ts';
 
-const COMMANDS: readonly Command[] = [publish, list, remove, inspect, unpack];
+const COMMANDS: readonly Command[] = [publish, list, remove, serve, inspect, unpack];
 
 const ending = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) {

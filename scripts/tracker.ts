@@ -5,7 +5,8 @@ import { createHmac, randomBytes } from 'node:crypto';
 import dgram from 'node:dgram';
 import { once } from 'node:events';
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, BlockList } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import {
   COMPACT_IPV4_BYTES,
   COMPACT_IPV6_BYTES,
@@ -25,8 +26,8 @@ import {
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import type { LogFact } from '../agent/core/ports.ts';
 import type { AnnounceEvent } from '../agent/core/tracker.ts';
-import type { Ms } from '../agent/core/units.ts';
-import { type Census, ROSTER_LIMITS, Roster, type Visit } from './core/roster.ts';
+import { hex, type Ms } from '../agent/core/units.ts';
+import { type Census, type Handout, type Refusal, ROSTER_LIMITS, Roster, type Visit } from './core/roster.ts';
 
 /** Bytes of a request's line and headers: a scrape of about 60 torrents fits. */
 const HEADER_BYTES_MAX = 8_192;
@@ -68,6 +69,7 @@ export class TrackerServer {
   readonly #udp: dgram.Socket;
   readonly #roster: Roster;
   readonly #clock: () => Ms;
+  readonly #seederPorts = new Map<string, number>();
   readonly #secret = randomBytes(32);
   #announces = 0;
   #scrapes = 0;
@@ -101,14 +103,20 @@ export class TrackerServer {
     this.#udp.on('error', (error) => options.log('tracker-udp', { problem: error.message }));
   }
 
-  /** Registers a torrent by its info hash of 20 bytes. */
-  allow(infoHash: Uint8Array): void {
+  /**
+   * Registers a torrent by its info hash of 20 bytes. `seederPort`: this machine seeds it on that port, and every
+   * leecher is told so under the address by which it reached us. A machine of several networks has no other address
+   * that is right for all.
+   */
+  allow(infoHash: Uint8Array, seederPort: number | null = null): void {
     this.#roster.allow(infoHash);
+    if (seederPort !== null) this.#seederPorts.set(hex(infoHash), seederPort);
   }
 
   /** Refuses a torrent from now on and forgets its peers. */
   forget(infoHash: Uint8Array): void {
     this.#roster.forget(infoHash);
+    this.#seederPorts.delete(hex(infoHash));
   }
 
   stats(): TrackerStats {
@@ -155,12 +163,22 @@ export class TrackerServer {
     if (path === '/scrape') return { status: 200, body: this.#scrapeReply(hashes) };
     const visit = readVisit(fields, hashes[0]!, host);
     if (typeof visit === 'string') return refuse(400, visit);
-    return this.#announceReply(visit);
+    return this.#announceReply(visit, hostOf(request.socket.localAddress ?? ''));
   }
 
-  #announceReply(visit: Visit): { status: number; body: { [key: string]: Bencodable } } {
+  /** The roster's answer, and our own first seeder, which is at `here` for this visitor. */
+  #announce(visit: Visit, here: string | null): Handout | Refusal {
     this.#announces++;
     const handout = this.#roster.announce(visit, this.#clock());
+    const port = this.#seederPorts.get(hex(visit.infoHash));
+    if ('refused' in handout || port === undefined) return handout;
+    const told = here !== null && !visit.seeder && visit.event !== 'stopped';
+    const peers = told ? [{ host: here, port }, ...handout.peers] : handout.peers;
+    return { ...handout, complete: handout.complete + 1, peers };
+  }
+
+  #announceReply(visit: Visit, here: string | null): { status: number; body: { [key: string]: Bencodable } } {
+    const handout = this.#announce(visit, here);
     if ('refused' in handout) return { status: 200, body: { 'failure reason': handout.refused } };
     const ipv6 = visit.host.includes(':');
     return {
@@ -178,11 +196,17 @@ export class TrackerServer {
     };
   }
 
+  #scrape(infoHash: Uint8Array): Census | null {
+    const census = this.#roster.scrape(infoHash, this.#clock());
+    if (census === null || !this.#seederPorts.has(hex(infoHash))) return census;
+    return { ...census, complete: census.complete + 1 };
+  }
+
   #scrapeReply(hashes: readonly Uint8Array[]): { [key: string]: Bencodable } {
     this.#scrapes++;
     const files: { [key: string]: Bencodable } = {};
     for (const hash of hashes) {
-      const swarm = this.#roster.scrape(hash, this.#clock());
+      const swarm = this.#scrape(hash);
       if (swarm !== null) files[latin1(hash)] = { ...swarm };
     }
     return { files };
@@ -212,14 +236,27 @@ export class TrackerServer {
       const hashes = request.infoHashes.slice(0, SCRAPE_MAX);
       return writeScrapeReply(
         transaction,
-        hashes.map((hash) => this.#roster.scrape(hash, this.#clock()) ?? none),
+        hashes.map((hash) => this.#scrape(hash) ?? none),
       );
     }
-    this.#announces++;
     const visit: Visit = { ...request, host, seeder: request.left === 0n };
-    const handout = this.#roster.announce(visit, this.#clock());
+    const handout = this.#announce(visit, this.#addressFor(host));
     if ('refused' in handout) return this.#udpRefusal(transaction, handout.refused);
     return writeAnnounceReply(transaction, handout, host.includes(':'));
+  }
+
+  /** Our own address in the network of `host`, for a datagram does not tell. Null when it came through a router. */
+  #addressFor(host: string): string | null {
+    const { address } = this.#udp.address();
+    if (address !== '::' && address !== '0.0.0.0') return hostOf(address);
+    const family = host.includes(':') ? 'ipv6' : 'ipv4';
+    for (const own of Object.values(networkInterfaces()).flat()) {
+      if (own?.cidr == null || own.family.toLowerCase() !== family) continue;
+      const network = new BlockList();
+      network.addSubnet(own.address, Number(own.cidr.split('/')[1]), family);
+      if (network.check(host, family)) return own.address;
+    }
+    return null;
   }
 
   #udpRefusal(transaction: number, reason: string): Uint8Array {

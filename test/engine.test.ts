@@ -20,6 +20,9 @@ for (const kind of ['v1', 'hybrid'] as const) {
       fromSeeder / made.space.length,
       nodes.map((n) => [n.transfer.view().wastedBytes, n.transfer.view().uploadedBytes]),
     );
+    const fromSeeder = seeder.transfer.view().uploadedBytes;
+    const fromNodes = nodes.reduce((total, node) => total + node.transfer.view().uploadedBytes, 0);
+    assert.ok(fromNodes > 0, `the seeder sent ${fromSeeder}, the nodes nothing`);
     await Promise.all(nodes.map((node) => node.transfer.leave()));
   });
 }

@@ -249,3 +249,24 @@ export function buildTorrent(content: TorrentContent, hashes: Hashes): Uint8Arra
     'piece layers': pieceCount === 1 ? {} : { [latin1(root)]: piecesV2 },
   });
 }
+
+/**
+ * A .torrent that names no tracker, as `buildTorrent` makes it without `announce`, with trackers put in. What is below
+ * `info` stays byte for byte as it is.
+ */
+export function withAnnounce(
+  bytes: Uint8Array,
+  announce: readonly (readonly [string, ...string[]])[],
+): Uint8Array {
+  const first = announce[0];
+  assert(
+    first !== undefined && latin1(bytes.subarray(0, 7)) === 'd4:info',
+    'a torrent without trackers gets some',
+  );
+  const added = encode({ announce: first[0], 'announce-list': announce });
+  // Both keys sort before `info`: the result is canonical.
+  const whole = new Uint8Array(added.length - 1 + bytes.length - 1);
+  whole.set(added.subarray(0, added.length - 1));
+  whole.set(bytes.subarray(1), added.length - 1);
+  return whole;
+}

@@ -1,0 +1,142 @@
+// The first seeder: one engine that seeds every publication of a repository and follows its changes.
+
+import { randomBytes, randomInt } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { performance } from 'node:perf_hooks';
+import type { CatalogEntry } from '../agent/core/catalog.ts';
+import { SwarmbootError } from '../agent/core/errors.ts';
+import { parseTorrent } from '../agent/core/metainfo.ts';
+import type { LogFact } from '../agent/core/ports.ts';
+import { swarmHash, type Torrent } from '../agent/core/torrent.ts';
+import { formatBytes, hex } from '../agent/core/units.ts';
+import type { SwarmView } from '../agent/core/view.ts';
+import { Engine } from '../agent/engine.ts';
+import { digests } from '../agent/io/digest.ts';
+import { PEERS_OPTIONS, Peers } from '../agent/io/peers.ts';
+import { openStore, type Store } from '../agent/io/store.ts';
+import { TrackerClient } from '../agent/io/tracker.ts';
+import { openWire } from '../agent/io/wire.ts';
+import type { Transfer } from '../agent/transfer.ts';
+import { tarballPath, torrentPath } from './repository.ts';
+
+/** A first seeder meets every node of a cluster; each costs a socket and a little memory. */
+const SEEDER_PEERS_MAX = 400;
+
+export interface SeederOptions {
+  readonly repo: string;
+  readonly host: string;
+  readonly port: number;
+  /** 0 for no cap. */
+  readonly uploadBytesPerSec: number;
+  readonly log: LogFact;
+}
+
+/** One publication being seeded. */
+export interface Seeded {
+  readonly entry: CatalogEntry;
+  readonly torrent: Torrent;
+  /** The .torrent file as it lies in the repository. */
+  readonly torrentBytes: Uint8Array;
+  readonly transfer: Transfer;
+  readonly store: Store;
+}
+
+export class Seeder {
+  readonly #options: SeederOptions;
+  readonly #engine: Engine;
+  readonly #seeded = new Map<string, Seeded>();
+
+  private constructor(options: SeederOptions, engine: Engine) {
+    this.#options = options;
+    this.#engine = engine;
+  }
+
+  /** Listens for peers. Throws SwarmbootError('network') when the port is taken. */
+  static async start(options: SeederOptions): Promise<Seeder> {
+    const engine = await Engine.start({
+      peers: new Peers({ ...PEERS_OPTIONS, host: options.host, port: options.port }),
+      openWire,
+      tracker: new TrackerClient(),
+      clock: () => performance.now(),
+      seed: randomInt(2 ** 32),
+      peerId: Buffer.concat([Buffer.from('-SB0100-'), randomBytes(12)]),
+      log: options.log,
+      uploadBytesPerSec: options.uploadBytesPerSec,
+      limits: { peersMax: SEEDER_PEERS_MAX },
+    });
+    return new Seeder(options, engine);
+  }
+
+  get port(): number {
+    return this.#engine.port;
+  }
+
+  /** What is seeded now, by name of publication. */
+  get seeded(): ReadonlyMap<string, Seeded> {
+    return this.#seeded;
+  }
+
+  /**
+   * Seeds exactly these entries from now on; one that has not changed is not touched. Returns what came and what went.
+   * An entry whose files are not as it says is left out and logged; the others go on.
+   */
+  async follow(entries: readonly CatalogEntry[]): Promise<{ came: Seeded[]; went: Seeded[] }> {
+    const came: Seeded[] = [];
+    const went: Seeded[] = [];
+    const wanted = new Map(entries.map((entry) => [entry.name, entry]));
+    for (const [name, seeded] of this.#seeded) {
+      if (wanted.get(name)?.sha256 === seeded.entry.sha256) continue;
+      this.#seeded.delete(name);
+      went.push(seeded);
+      await seeded.transfer.leave();
+      await seeded.store.close();
+    }
+    for (const [name, entry] of wanted) {
+      if (this.#seeded.has(name)) continue;
+      try {
+        const seeded = await this.#seed(entry);
+        this.#seeded.set(name, seeded);
+        came.push(seeded);
+      } catch (error) {
+        if (!(error instanceof SwarmbootError)) throw error;
+        this.#options.log('not seeded', { name, reason: error.message });
+      }
+    }
+    return { came, went };
+  }
+
+  views(): ReadonlyMap<string, SwarmView> {
+    return new Map([...this.#seeded].map(([name, { transfer }]) => [name, transfer.view()]));
+  }
+
+  async stop(): Promise<void> {
+    await this.#engine.stop();
+    for (const { store } of this.#seeded.values()) await store.close();
+    this.#seeded.clear();
+  }
+
+  async #seed(entry: CatalogEntry): Promise<Seeded> {
+    const { repo } = this.#options;
+    const place = torrentPath(repo, entry);
+    const torrentBytes = await readFile(place).catch((error: unknown) => {
+      throw new SwarmbootError('repository', `cannot read ${place}; publish ${entry.name} again`, {
+        cause: error,
+      });
+    });
+    const torrent = parseTorrent(torrentBytes, digests);
+    if (hex(swarmHash(torrent)) !== entry.infoHash || torrent.length !== entry.size) {
+      throw new SwarmbootError(
+        'repository',
+        `${place} is not the torrent of ${entry.name}; publish it again`,
+      );
+    }
+    const store = await openStore(torrent, { path: tarballPath(repo, entry), mode: 'seed', hashes: digests });
+    const transfer = this.#engine.join(torrent, store, store.have);
+    return { entry, torrent, torrentBytes, transfer, store };
+  }
+}
+
+/** `image debian, 146.2 MiB in 585 pieces`. */
+export function describeSeeded({ entry, torrent }: Seeded): string {
+  return `${entry.kind} ${entry.name}, ${formatBytes(entry.size)} in ${torrent.pieceCount} pieces`;
+}
