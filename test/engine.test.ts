@@ -16,10 +16,6 @@ for (const kind of ['v1', 'hybrid'] as const) {
     const nodes = await Promise.all([1, 2, 3, 4, 5].map(() => startLeecher(t, folder, made.torrent)));
     await Promise.all(nodes.map((node) => node.transfer.complete));
     for (const node of nodes) assert.ok(readFileSync(node.path).equals(made.space));
-    console.log(
-      fromSeeder / made.space.length,
-      nodes.map((n) => [n.transfer.view().wastedBytes, n.transfer.view().uploadedBytes]),
-    );
     const fromSeeder = seeder.transfer.view().uploadedBytes;
     const fromNodes = nodes.reduce((total, node) => total + node.transfer.view().uploadedBytes, 0);
     assert.ok(fromNodes > 0, `the seeder sent ${fromSeeder}, the nodes nothing`);

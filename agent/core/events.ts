@@ -47,7 +47,6 @@ export type SwarmEvent =
   | { type: 'sent'; slot: number; bytes: number }
   | { type: 'announced'; url: string; reply: AnnounceReply }
   | { type: 'announceFailed'; url: string; reason: string }
-  | { type: 'tick' }
   /** Serve what was promised, take nothing new, say goodbye. */
   | { type: 'leave' };
 

@@ -5,11 +5,11 @@
 import type { AnnounceSchedule } from './announce.ts';
 import { Bitfield } from './bitfield.ts';
 import type { Budget } from './budget.ts';
-import { Dialer } from './dialer.ts';
 import { Download } from './download.ts';
 import { assert } from './errors.ts';
 import type { Stretch, SwarmCommand, SwarmEvent } from './events.ts';
 import type { Limits } from './limits.ts';
+import { Members } from './members.ts';
 import { Meter } from './meter.ts';
 import { Peer } from './peer.ts';
 import { Picker } from './picker.ts';
@@ -17,7 +17,7 @@ import type { Rng } from './rng.ts';
 import { pieceSize, type Torrent } from './torrent.ts';
 import type { Ms } from './units.ts';
 import { Upload } from './upload.ts';
-import type { SwarmView } from './view.ts';
+import { bytesMissing, type SwarmView } from './view.ts';
 
 export interface SwarmOptions {
   readonly torrent: Torrent;
@@ -37,13 +37,10 @@ export class Swarm {
   readonly #have: Bitfield;
   readonly #limits: Limits;
   readonly #schedule: AnnounceSchedule;
-  readonly #peerId: string;
   readonly #picker: Picker;
   readonly #download: Download;
   readonly #upload: Upload;
-  readonly #dialer: Dialer;
-  readonly #peers = new Map<number, Peer>();
-  readonly #bannedIds = new Set<string>();
+  readonly #members: Members;
   /** Peers whose pipeline may have room. */
   readonly #hungry = new Set<Peer>();
   #commands: SwarmCommand[] = [];
@@ -64,12 +61,11 @@ export class Swarm {
     this.#have = have;
     this.#limits = limits;
     this.#schedule = options.schedule;
-    this.#peerId = options.peerId;
     const activeMax = Math.max(4, Math.floor(limits.activeBytes / torrent.pieceLength));
     this.#picker = new Picker(torrent, have, rng, activeMax, limits.frontPieces);
     this.#download = new Download(torrent, this.#picker, limits);
     this.#upload = new Upload(torrent, have, options.budget, limits);
-    this.#dialer = new Dialer(rng);
+    this.#members = new Members(options.peerId, limits, rng);
   }
 
   /** The only way in. `now` never runs backwards. */
@@ -79,36 +75,26 @@ export class Swarm {
     this.#up ??= new Meter(now);
     switch (event.type) {
       case 'peerConnected':
-        this.#peerConnected(event);
-        return;
+        return this.#peerConnected(event);
       case 'peersFound':
-        this.#dialer.found(event.addresses);
-        return;
+        return this.#members.found(event.addresses);
       case 'dialFailed':
-        this.#dialer.failed(event.address, now);
-        return;
+        return this.#members.dialFailed(event.address, now);
       case 'pieceChecked':
-        this.#pieceChecked(event.piece, event.good);
-        return;
+        return this.#pieceChecked(event.piece, event.good);
       case 'pieceWritten':
-        this.#pieceWritten(event.piece);
-        return;
+        return this.#pieceWritten(event.piece);
       case 'announced':
         this.#announcing = false;
         this.#schedule.succeeded(event.url, event.reply, now);
-        this.#dialer.found(event.reply.peers);
-        return;
+        return this.#members.found(event.reply.peers);
       case 'announceFailed':
         this.#announcing = false;
-        this.#schedule.failed(event.url, event.reason, now);
-        return;
+        return this.#schedule.failed(event.url, event.reason, now);
       case 'leave':
-        this.#leave();
-        return;
-      case 'tick':
-        return;
+        return this.#leave();
     }
-    const peer = this.#peers.get(event.slot);
+    const peer = this.#members.get(event.slot);
     if (peer === undefined) return;
     peer.heardAt = now;
     if (event.type === 'peerGone') this.#peerGone(peer);
@@ -120,7 +106,7 @@ export class Swarm {
     this.#now = now;
     if (this.#state === 'here') this.#housekeeping();
     this.#fillPipelines();
-    this.#upload.serve(this.#peers.values(), now, this.#commands);
+    this.#upload.serve(this.#members.all(), now, this.#commands);
     this.#announce();
     if (this.#state === 'leaving') this.#finishLeaving();
     const commands = this.#commands;
@@ -137,35 +123,32 @@ export class Swarm {
       this.#schedule.deadline(),
     );
     if (this.#state === 'leaving') return Math.min(next, this.#leaveBy);
-    const round = this.#peers.size > 0 ? this.#nextRoundAt : Number.POSITIVE_INFINITY;
-    return Math.min(next, round, this.#dialRoom() > 0 ? this.#dialer.deadline() : Number.POSITIVE_INFINITY);
+    const round = this.#members.size > 0 ? this.#nextRoundAt : Number.POSITIVE_INFINITY;
+    return Math.min(next, round, this.#calling ? this.#members.deadline() : Number.POSITIVE_INFINITY);
   }
 
   /** Whether the block that is just coming in is to be kept: the one question that cannot wait for `take`. */
   accepts(slot: number, stretch: Stretch): boolean {
-    const peer = this.#peers.get(slot);
+    const peer = this.#members.get(slot);
     return peer !== undefined && this.#download.accepts(peer, stretch);
   }
 
   view(now: Ms): SwarmView {
     let seeders = 0;
-    for (const peer of this.#peers.values()) if (peer.isSeeder || peer.uploadOnly) seeders++;
-    let bytesLeft = this.#torrent.length - this.#have.count * this.#torrent.pieceLength;
-    const last = this.#torrent.pieceCount - 1;
-    if (this.#have.has(last)) bytesLeft += this.#torrent.pieceLength - pieceSize(this.#torrent, last);
+    for (const peer of this.#members.all()) if (peer.isSeeder || peer.uploadOnly) seeders++;
     return {
       pieceCount: this.#torrent.pieceCount,
       piecesHave: this.#have.count,
-      bytesLeft,
+      bytesLeft: bytesMissing(this.#torrent, this.#have),
       downloadedBytes: this.#down?.totalBytes ?? 0,
       uploadedBytes: this.#up?.totalBytes ?? 0,
       wastedBytes: this.#wastedBytes,
       hashFailures: this.#hashFailures,
       downBytesPerSec: this.#down?.rate(now) ?? 0,
       upBytesPerSec: this.#up?.rate(now) ?? 0,
-      peers: this.#peers.size,
+      peers: this.#members.size,
       seedersConnected: seeders,
-      leechersConnected: this.#peers.size - seeders,
+      leechersConnected: this.#members.size - seeders,
       trackerSeeders: this.#schedule.seeders,
       trackerLeechers: this.#schedule.leechers,
       trackerProblem: this.#schedule.problem,
@@ -174,32 +157,16 @@ export class Swarm {
 
   #peerConnected(event: Extract<SwarmEvent, { type: 'peerConnected' }>): void {
     const { slot } = event;
-    if (event.outgoing) this.#dialer.connected(event.address);
-    const reason = this.#refusal(event);
+    const { refusal, instead } = this.#members.weigh(event);
+    const reason = this.#state === 'here' ? refusal : 'leaving';
     if (reason !== null) {
       this.#commands.push({ type: 'drop', slot, reason, ban: false });
       return;
     }
-    this.#peers.set(slot, new Peer(slot, event, this.#torrent.pieceCount, this.#now));
+    if (instead !== null) this.#drop(instead, 'connected already');
+    this.#members.add(new Peer(slot, event, this.#torrent.pieceCount, this.#now));
     this.#commands.push({ type: 'sendField', slot });
     if (this.#nextRoundAt < this.#now) this.#nextRoundAt = this.#now + this.#limits.chokeRoundMs;
-  }
-
-  /** Why a new connection is not wanted; null when it is. */
-  #refusal({ address, peerId, outgoing }: Extract<SwarmEvent, { type: 'peerConnected' }>): string | null {
-    if (peerId === this.#peerId) {
-      this.#dialer.never(address);
-      return 'connected to ourselves';
-    }
-    if (this.#state !== 'here') return 'leaving';
-    if (this.#bannedIds.has(peerId) || this.#dialer.isBanned(address)) return 'banned before';
-    for (const twin of this.#peers.values()) {
-      if (twin.peerId !== peerId) continue;
-      // Both sides keep the connection that the greater peer id opened, so that they agree without a word.
-      if (outgoing === twin.outgoing || outgoing !== this.#peerId > peerId) return 'connected already';
-      this.#drop(twin, 'connected already');
-    }
-    return this.#peers.size < this.#limits.peersMax ? null : 'connected to enough peers';
   }
 
   #peerSaid(
@@ -209,49 +176,42 @@ export class Swarm {
     switch (event.type) {
       case 'choked':
         peer.chokesUs = true;
-        if (!peer.fast) this.#release(peer);
-        return;
+        if (peer.fast) return;
+        this.#download.releaseAll(peer);
+        return this.#everyoneHungry();
       case 'unchoked':
         peer.chokesUs = false;
         this.#hungry.add(peer);
         return;
       case 'interested':
         peer.interested = true;
-        this.#rechoke(false);
-        return;
+        return this.#rechoke(false);
       case 'uninterested':
         peer.interested = false;
-        this.#rechoke(false);
-        return;
+        return this.#rechoke(false);
       case 'had':
-        this.#had(peer, event.piece);
-        return;
+        return this.#had(peer, event.piece);
       case 'fieldArrived':
-        this.#fieldArrived(peer, Bitfield.parse(event.bytes, this.#torrent.pieceCount));
-        return;
+        return this.#fieldArrived(peer, Bitfield.parse(event.bytes, this.#torrent.pieceCount));
       case 'hadAll':
-        this.#fieldArrived(peer, Bitfield.full(this.#torrent.pieceCount));
-        return;
+        return this.#fieldArrived(peer, Bitfield.full(this.#torrent.pieceCount));
       case 'heard':
         return;
       case 'extended':
-        this.#extended(peer, event);
-        return;
+        return this.#extended(peer, event);
       case 'requested': {
         const fault = this.#upload.requested(peer, event, this.#state === 'here', this.#commands);
         if (fault !== null) this.#drop(peer, fault);
         return;
       }
       case 'cancelled':
-        this.#upload.cancelled(peer, event, this.#commands);
-        return;
+        return this.#upload.cancelled(peer, event, this.#commands);
       case 'rejected':
         if (this.#download.rejected(peer, event)) this.#everyoneHungry();
         else this.#drop(peer, 'rejected what was never asked for');
         return;
       case 'blockArrived':
-        this.#blockArrived(peer, event);
-        return;
+        return this.#blockArrived(peer, event);
       case 'blockUnwanted':
         this.#wastedBytes += event.length;
         if (!this.#download.excuses(peer, event)) {
@@ -261,27 +221,23 @@ export class Swarm {
       case 'sent':
         peer.sendingBytes -= event.bytes;
         peer.up.add(event.bytes, this.#now);
-        this.#up?.add(event.bytes, this.#now);
-        return;
+        return this.#up?.add(event.bytes, this.#now);
     }
   }
 
   #peerGone(peer: Peer): void {
     this.#download.releaseAll(peer);
     this.#picker.counted(peer.field, -1);
-    this.#peers.delete(peer.slot);
+    this.#members.remove(peer, this.#now);
     this.#hungry.delete(peer);
-    this.#dialer.failed(peer.address, this.#now);
     this.#everyoneHungry();
     this.#rechoke(false);
     if (this.#state === 'here' && !this.#have.isFull) this.#schedule.hurry(this.#now);
   }
 
   #had(peer: Peer, piece: number): void {
-    if (piece >= this.#torrent.pieceCount) {
-      this.#drop(peer, `has piece ${piece} of ${this.#torrent.pieceCount}`);
-      return;
-    }
+    if (piece >= this.#torrent.pieceCount)
+      return this.#drop(peer, `has piece ${piece} of ${this.#torrent.pieceCount}`);
     peer.fieldKnown = true;
     if (!peer.field.set(piece)) return;
     this.#picker.gained(piece);
@@ -293,14 +249,8 @@ export class Swarm {
   }
 
   #fieldArrived(peer: Peer, field: Bitfield | null): void {
-    if (field === null) {
-      this.#drop(peer, 'sent a bitfield of the wrong size or with spare bits set');
-      return;
-    }
-    if (peer.fieldKnown) {
-      this.#drop(peer, 'sent a bitfield in the middle of the conversation');
-      return;
-    }
+    if (field === null) return this.#drop(peer, 'sent a bitfield of the wrong size or with spare bits set');
+    if (peer.fieldKnown) return this.#drop(peer, 'sent a bitfield in the middle of the conversation');
     peer.fieldKnown = true;
     peer.field = field;
     this.#picker.counted(field, 1);
@@ -314,12 +264,7 @@ export class Swarm {
     peer.uploadOnly = event.uploadOnly;
     peer.requestsMax = event.requestsMax;
     if (!peer.outgoing && event.port !== 0) {
-      peer.address = { host: peer.address.host, port: event.port };
-      if (this.#dialer.isBanned(peer.address)) {
-        this.#drop(peer, 'banned before');
-        return;
-      }
-      this.#dialer.connected(peer.address);
+      if (!this.#members.placed(peer, event.port)) return this.#drop(peer, 'banned before');
     }
     this.#updateInterest(peer);
   }
@@ -327,7 +272,7 @@ export class Swarm {
   #blockArrived(peer: Peer, event: Stretch): void {
     this.#down?.add(event.length, this.#now);
     this.#hungry.add(peer);
-    const whole = this.#download.arrived(peer, event, this.#peers.values(), this.#now, this.#commands);
+    const whole = this.#download.arrived(peer, event, this.#members.all(), this.#now, this.#commands);
     if (whole) this.#commands.push({ type: 'check', piece: event.piece });
   }
 
@@ -340,10 +285,9 @@ export class Swarm {
     this.#wastedBytes += pieceSize(this.#torrent, piece);
     this.#commands.push({ type: 'forget', piece });
     const sources = this.#picker.failed(piece);
-    const guilty = sources.length === 1 ? this.#peers.get(sources[0]!) : undefined;
+    const guilty = sources.length === 1 ? this.#members.get(sources[0]!) : undefined;
     if (guilty !== undefined) {
-      this.#bannedIds.add(guilty.peerId);
-      this.#dialer.never(guilty.address);
+      this.#members.ban(guilty);
       this.#drop(guilty, `sent bytes of piece ${piece} that fail its hash`, true);
     }
     this.#everyoneHungry();
@@ -354,7 +298,7 @@ export class Swarm {
     assert(fresh, 'a piece is written once');
     this.#picker.finished(piece);
     this.#commands.push({ type: 'forget', piece });
-    for (const peer of this.#peers.values()) {
+    for (const peer of this.#members.all()) {
       if (peer.field.has(piece)) {
         peer.useful--;
         this.#updateInterest(peer);
@@ -364,15 +308,12 @@ export class Swarm {
     if (this.#have.isFull) {
       this.#schedule.completed(this.#now);
       this.#commands.push({ type: 'complete' });
-      for (const peer of this.#peers.values()) this.#updateInterest(peer);
+      for (const peer of this.#members.all()) this.#updateInterest(peer);
     } else this.#everyoneHungry();
   }
 
   #updateInterest(peer: Peer): void {
-    if (this.#have.isFull && (peer.isSeeder || peer.uploadOnly)) {
-      this.#drop(peer, 'both are complete');
-      return;
-    }
+    if (this.#have.isFull && (peer.isSeeder || peer.uploadOnly)) return this.#drop(peer, 'both are complete');
     const wanted = peer.useful > 0;
     if (wanted === peer.wanted) return;
     peer.wanted = wanted;
@@ -380,20 +321,12 @@ export class Swarm {
     if (wanted && !peer.chokesUs) this.#hungry.add(peer);
   }
 
-  #release(peer: Peer): void {
-    this.#download.releaseAll(peer);
-    this.#everyoneHungry();
-  }
-
   #everyoneHungry(): void {
-    for (const peer of this.#peers.values()) if (peer.wanted && !peer.chokesUs) this.#hungry.add(peer);
+    for (const peer of this.#members.all()) if (peer.wanted && !peer.chokesUs) this.#hungry.add(peer);
   }
 
   #fillPipelines(): void {
-    if (this.#state !== 'here') {
-      this.#hungry.clear();
-      return;
-    }
+    if (this.#state !== 'here') return;
     if (this.#now >= this.#download.deadline()) this.#everyoneHungry();
     for (const peer of this.#hungry) {
       if (peer.wanted && !peer.chokesUs) this.#download.fill(peer, this.#now, this.#commands);
@@ -403,13 +336,13 @@ export class Swarm {
   }
 
   #housekeeping(): void {
-    for (const address of this.#dialer.take(this.#dialRoom(), this.#now)) {
-      this.#commands.push({ type: 'dial', address });
+    if (this.#calling) {
+      for (const address of this.#members.calls(this.#now)) this.#commands.push({ type: 'dial', address });
     }
-    if (this.#now < this.#nextRoundAt || this.#peers.size === 0) return;
+    if (this.#now < this.#nextRoundAt || this.#members.size === 0) return;
     this.#nextRoundAt = this.#now + this.#limits.chokeRoundMs;
     let stalled = false;
-    for (const peer of [...this.#peers.values()]) {
+    for (const peer of [...this.#members.all()]) {
       const silentMs = this.#now - peer.heardAt;
       const owes = peer.snubbed ? this.#now - peer.waitingSince : 0;
       if (silentMs > this.#limits.silentMs) this.#drop(peer, 'nothing heard for too long');
@@ -420,20 +353,18 @@ export class Swarm {
     this.#rechoke(true);
     if (this.#now >= this.#nextKeepAliveAt) {
       this.#nextKeepAliveAt = this.#now + this.#limits.keepAliveMs;
-      for (const peer of this.#peers.values()) this.#commands.push({ type: 'keepAlive', slot: peer.slot });
+      for (const peer of this.#members.all()) this.#commands.push({ type: 'keepAlive', slot: peer.slot });
     }
   }
 
-  /** Calls that may begin now. A complete node waits to be called: who misses something finds it at the tracker. */
-  #dialRoom(): number {
-    if (this.#state !== 'here' || this.#have.isFull) return 0;
-    const { dialingMax, peersWanted } = this.#limits;
-    return Math.min(dialingMax, peersWanted - this.#peers.size) - this.#dialer.dialing;
+  /** A complete node waits to be called: who misses something finds it at the tracker. */
+  get #calling(): boolean {
+    return this.#state === 'here' && !this.#have.isFull;
   }
 
   #rechoke(round: boolean): void {
     if (this.#state !== 'here') return;
-    this.#upload.rechoke([...this.#peers.values()], round, this.#now, this.#commands);
+    this.#upload.rechoke([...this.#members.all()], round, this.#now, this.#commands);
   }
 
   #announce(): void {
@@ -454,15 +385,16 @@ export class Swarm {
     this.#state = 'leaving';
     this.#leaveBy = this.#now + this.#limits.leaveMs;
     this.#schedule.stop(this.#now);
-    for (const peer of this.#peers.values()) this.#download.releaseAll(peer);
+    for (const peer of this.#members.all()) this.#download.releaseAll(peer);
   }
 
   #finishLeaving(): void {
     const late = this.#now >= this.#leaveBy;
-    for (const peer of [...this.#peers.values()]) {
+    for (const peer of [...this.#members.all()]) {
       if (late || (peer.queue.length === 0 && peer.sendingBytes === 0)) this.#drop(peer, 'leaving');
     }
-    const quiet = this.#peers.size === 0 && !this.#announcing && !Number.isFinite(this.#schedule.deadline());
+    const quiet =
+      this.#members.size === 0 && !this.#announcing && !Number.isFinite(this.#schedule.deadline());
     if (!late && !quiet) return;
     this.#state = 'left';
     this.#commands.push({ type: 'left' });

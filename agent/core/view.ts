@@ -1,5 +1,8 @@
 // What a swarm looks like from outside, in numbers.
 
+import type { Bitfield } from './bitfield.ts';
+import { pieceSize, type Torrent } from './torrent.ts';
+
 /** Counts and rates of a swarm, for reports, tests and the decision to leave. */
 export interface SwarmView {
   readonly pieceCount: number;
@@ -21,4 +24,11 @@ export interface SwarmView {
   readonly trackerLeechers: number | null;
   /** What the trackers last did wrong; null when the last announce went well. */
   readonly trackerProblem: string | null;
+}
+
+/** Bytes of the pieces that are not in `have`. */
+export function bytesMissing(torrent: Torrent, have: Bitfield): number {
+  const last = torrent.pieceCount - 1;
+  const shortBy = have.has(last) ? torrent.pieceLength - pieceSize(torrent, last) : 0;
+  return torrent.length - have.count * torrent.pieceLength + shortBy;
 }

@@ -1,0 +1,105 @@
+// Who is in the swarm with us: connected peers, whom to let in, whom to call, whom never again. It says nothing to
+// anybody; what peers may do once they are in is decided elsewhere.
+
+import { Dialer } from './dialer.ts';
+import type { SwarmEvent } from './events.ts';
+import type { Limits } from './limits.ts';
+import type { Peer } from './peer.ts';
+import type { Rng } from './rng.ts';
+import type { PeerAddress } from './tracker.ts';
+import type { Ms } from './units.ts';
+
+type Arrival = Extract<SwarmEvent, { type: 'peerConnected' }>;
+
+export class Members {
+  readonly #ownId: string;
+  readonly #limits: Limits;
+  readonly #dialer: Dialer;
+  readonly #bySlot = new Map<number, Peer>();
+  readonly #bannedIds = new Set<string>();
+
+  /** @param ownId our peer id, in hex */
+  constructor(ownId: string, limits: Limits, rng: Rng) {
+    this.#ownId = ownId;
+    this.#limits = limits;
+    this.#dialer = new Dialer(rng);
+  }
+
+  get size(): number {
+    return this.#bySlot.size;
+  }
+
+  get(slot: number): Peer | undefined {
+    return this.#bySlot.get(slot);
+  }
+
+  all(): IterableIterator<Peer> {
+    return this.#bySlot.values();
+  }
+
+  add(peer: Peer): void {
+    this.#bySlot.set(peer.slot, peer);
+  }
+
+  remove(peer: Peer, now: Ms): void {
+    this.#bySlot.delete(peer.slot);
+    this.#dialer.failed(peer.address, now);
+  }
+
+  /** Never again: neither this identity nor this address. */
+  ban(peer: Peer): void {
+    this.#bannedIds.add(peer.peerId);
+    this.#dialer.never(peer.address);
+  }
+
+  found(addresses: readonly PeerAddress[]): void {
+    this.#dialer.found(addresses);
+  }
+
+  dialFailed(address: PeerAddress, now: Ms): void {
+    this.#dialer.failed(address, now);
+  }
+
+  /** Why a new connection is not wanted; null when it is, with the older connection that it takes the place of. */
+  weigh({ address, peerId, outgoing }: Arrival): { refusal: string | null; instead: Peer | null } {
+    const refuse = (refusal: string) => ({ refusal, instead: null });
+    if (outgoing) this.#dialer.connected(address);
+    if (peerId === this.#ownId) {
+      this.#dialer.never(address);
+      return refuse('connected to ourselves');
+    }
+    if (this.#bannedIds.has(peerId) || this.#dialer.isBanned(address)) return refuse('banned before');
+    const twin = [...this.#bySlot.values()].find((peer) => peer.peerId === peerId) ?? null;
+    if (twin !== null) {
+      // Both sides keep the connection that the greater peer id opened, so that they agree without a word.
+      const keepsNew = outgoing !== twin.outgoing && outgoing === this.#ownId > peerId;
+      return keepsNew ? { refusal: null, instead: twin } : refuse('connected already');
+    }
+    return this.#bySlot.size < this.#limits.peersMax
+      ? { refusal: null, instead: null }
+      : refuse('connected to enough peers');
+  }
+
+  /** A caller has told where it listens. False: that is a banned address. */
+  placed(peer: Peer, port: number): boolean {
+    peer.address = { host: peer.address.host, port };
+    if (this.#dialer.isBanned(peer.address)) return false;
+    this.#dialer.connected(peer.address);
+    return true;
+  }
+
+  /** Addresses to call now. */
+  calls(now: Ms): PeerAddress[] {
+    return this.#dialer.take(this.#room(), now);
+  }
+
+  /** When `calls` may next have something to give. */
+  deadline(): Ms {
+    return this.#room() > 0 ? this.#dialer.deadline() : Number.POSITIVE_INFINITY;
+  }
+
+  #room(): number {
+    const { dialingMax, peersWanted } = this.#limits;
+    return Math.min(dialingMax, peersWanted - this.#bySlot.size) - this.#dialer.dialing;
+  }
+}
