@@ -121,6 +121,13 @@ export class Download {
     this.#repeatAt = this.#picker.isEndgame ? now + this.#limits.repeatMs : Number.POSITIVE_INFINITY;
   }
 
+  /** Why a peer that does nothing has to go; null when it need not. */
+  neglectOf(peer: Peer, now: Ms): string | null {
+    if (now - peer.heardAt > this.#limits.silentMs) return 'nothing heard for too long';
+    const owed = peer.snubbed && now - peer.waitingSince > this.#limits.stallDropMs;
+    return owed ? 'sent none of the blocks asked for' : null;
+  }
+
   /** Looks for a peer that owes blocks for too long. True when it has just been snubbed. */
   checkStall(peer: Peer, now: Ms): boolean {
     if (peer.asked.size === 0 || peer.snubbed || now - peer.waitingSince < this.#limits.stallMs) return false;

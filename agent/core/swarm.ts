@@ -343,10 +343,8 @@ export class Swarm {
     this.#nextRoundAt = this.#now + this.#limits.chokeRoundMs;
     let stalled = false;
     for (const peer of [...this.#members.all()]) {
-      const silentMs = this.#now - peer.heardAt;
-      const owes = peer.snubbed ? this.#now - peer.waitingSince : 0;
-      if (silentMs > this.#limits.silentMs) this.#drop(peer, 'nothing heard for too long');
-      else if (owes > this.#limits.stallDropMs) this.#drop(peer, 'sent none of the blocks asked for');
+      const neglect = this.#download.neglectOf(peer, this.#now);
+      if (neglect !== null) this.#drop(peer, neglect);
       else if (this.#download.checkStall(peer, this.#now)) stalled = true;
     }
     if (stalled) this.#everyoneHungry();
