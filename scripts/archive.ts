@@ -11,6 +11,7 @@ import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { KIB } from '../agent/core/units.ts';
 
 const GNU_TAR = '/usr/bin/tar';
+const CHUNK_BYTES = 128 * KIB;
 const STDERR_BYTES_MAX = 64 * KIB;
 
 /**
@@ -61,7 +62,7 @@ export async function* archiveFolder(
   const closed = once(child, 'close');
   closed.catch(() => {});
   try {
-    yield* child.stdout as AsyncIterable<Uint8Array>;
+    yield* evenly(child.stdout);
     const [code] = await closed.catch((error) => {
       signal.throwIfAborted();
       throw new SwarmbootError('archive', `cannot run ${GNU_TAR} (${messageOf(error)}); install GNU tar`, {
@@ -77,6 +78,25 @@ export async function* archiveFolder(
   } finally {
     child.kill('SIGKILL');
   }
+}
+
+/** The same bytes in blocks of one size: what zstd makes of them depends on how they were cut. */
+async function* evenly(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let block = Buffer.allocUnsafe(CHUNK_BYTES);
+  let filled = 0;
+  for await (const chunk of source) {
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + CHUNK_BYTES - filled);
+      block.set(part, filled);
+      filled += part.length;
+      at += part.length;
+      if (filled < CHUNK_BYTES) continue;
+      yield block;
+      block = Buffer.allocUnsafe(CHUNK_BYTES);
+      filled = 0;
+    }
+  }
+  if (filled > 0) yield block.subarray(0, filled);
 }
 
 /**
@@ -132,10 +152,10 @@ export function compressors(compression: Compression): Duplex[] {
   switch (compression) {
     case 'zstd':
       return [
-        createZstdCompress({ chunkSize: 128 * KIB, params: { [constants.ZSTD_c_compressionLevel]: 3 } }),
+        createZstdCompress({ chunkSize: CHUNK_BYTES, params: { [constants.ZSTD_c_compressionLevel]: 3 } }),
       ];
     case 'gzip':
-      return [createGzip({ chunkSize: 128 * KIB, level: 6 })];
+      return [createGzip({ chunkSize: CHUNK_BYTES, level: 6 })];
     case 'none':
       return [];
   }
