@@ -202,7 +202,7 @@ for (const compression of ['none', 'gzip', 'zstd'] as const) {
   test(`${compression}: a whole tarball is taken, in one frame or several`, async (t) => {
     const { target } = arena(t);
     const result = await unpack(packed, target, { compression, expected: expectedOf(packed), chunkBytes: 7 });
-    assert.deepEqual([result.entries, result.unpackedBytes, result.notes.length], [1, 5, 0]);
+    assert.deepEqual([result.entries, result.unpackedBytes, result.notes.length], [1, 5, root ? 0 : 1]);
     const pack = { none: (bytes: Uint8Array) => bytes, gzip: gzipSync, zstd: zstdCompressSync }[compression];
     const frames = joined(pack(GOOD.subarray(0, 700)), pack(GOOD.subarray(700)));
     assert.equal((await unpack(frames, target, { compression })).entries, 1);
