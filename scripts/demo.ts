@@ -2,14 +2,12 @@
 // is then compared with the original. What it may be told is in demo/settings.ts; `make demo` runs it.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Catalog, type Kind, parseCatalog } from '../agent/core/catalog.ts';
 import { EXIT_STATUS, messageOf, SwarmbootError } from '../agent/core/errors.ts';
-import { formatBytes, MIB } from '../agent/core/units.ts';
+import { formatBytes, KIB, MIB } from '../agent/core/units.ts';
 import { IS_ROOT, makeImage, makeOverrides, makeReference } from './demo/image.ts';
 import { type Cluster, type NodeState, newNode, nodeFolders, resultOf, runNode } from './demo/node.ts';
 import { formatFaults, formatSummary, type Spread, summarize } from './demo/result.ts';
@@ -30,10 +28,10 @@ const MOST_LINES = 10;
 
 const say = (line: string) => console.log(line);
 
-/** Runs `swarmboot` on this terminal. */
-function swarmboot(args: readonly string[], signal: AbortSignal): ChildProcess {
+/** Runs `swarmboot`; what it reports comes to this terminal, or to us. */
+function swarmboot(args: readonly string[], reports: 'inherit' | 'pipe', signal: AbortSignal): ChildProcess {
   return spawn(process.execPath, [join(TOP, 'scripts', 'swarmboot.ts'), ...args], {
-    stdio: 'inherit',
+    stdio: ['ignore', 'inherit', reports],
     signal,
   });
 }
@@ -42,30 +40,26 @@ function statusOf(child: ChildProcess): Promise<number | null> {
   return new Promise((done, failed) => child.once('error', failed).once('close', done));
 }
 
-/** Ports that nobody listens on just now. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, HOST));
-  const ports: number[] = [];
-  for (const server of servers) {
-    await once(server, 'listening');
-    const address = server.address();
-    if (address !== null && typeof address === 'object') ports.push(address.port);
-  }
-  for (const server of servers) server.close();
-  return ports;
+/** The port at which the catalog is, from what `swarmboot serve` says first. Throws when the server ends without it. */
+function catalogPort(server: ChildProcess): Promise<number> {
+  let said = '';
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  server.stderr!.on('data', (text: Buffer) => {
+    said += text.toString();
+    const port = /http port (\d+)\n/.exec(said)?.[1];
+    if (port !== undefined) resolve(Number(port));
+  });
+  server.once('close', () => reject(new SwarmbootError('network', `swarmboot serve ended: ${said.trim()}`)));
+  return promise;
 }
 
 /** Makes the image and the overrides and publishes them, with the BOEL binaries. */
-async function publishAll(settings: Settings, trackerPort: number, signal: AbortSignal) {
+async function publishAll(settings: Settings, signal: AbortSignal) {
   const image = await makeImage(settings, FOLDER, say, signal);
   const overrides = await makeOverrides(FOLDER);
-  const announce = ['http', 'udp'].flatMap((scheme) => [
-    '--announce',
-    `${scheme}://${HOST}:${trackerPort}/announce`,
-  ]);
   const publish = async (name: string, kind: Kind, from: string) => {
-    const words = ['publish', name, '--kind', kind, '--from', from, '--repo', REPOSITORY, ...announce];
-    const status = await statusOf(swarmboot(words, signal));
+    const words = ['publish', name, '--kind', kind, '--from', from, '--repo', REPOSITORY];
+    const status = await statusOf(swarmboot(words, 'inherit', signal));
     if (status !== 0)
       throw new SwarmbootError(
         'repository',
@@ -78,11 +72,17 @@ async function publishAll(settings: Settings, trackerPort: number, signal: Abort
   return { image, overrides };
 }
 
-/** The catalog, as soon as the server answers. Throws when the server ends, or does not answer in time. */
-async function firstCatalog(url: string, server: ChildProcess, signal: AbortSignal): Promise<Catalog> {
+/** The catalog, as soon as all is on offer. Throws when the server ends, or takes too long. */
+async function firstCatalog(
+  url: string,
+  entries: number,
+  server: ChildProcess,
+  signal: AbortSignal,
+): Promise<Catalog> {
   for (let waitedMs = 0; waitedMs < SERVER_START_MS && server.exitCode === null; waitedMs += 100) {
     const response = await fetch(`${url}/catalog.json`, { signal }).catch(() => null);
-    if (response?.ok) return parseCatalog(await response.text());
+    const catalog = response?.ok ? parseCatalog(await response.text()) : null;
+    if (catalog?.entries.length === entries) return catalog;
     await sleep(100, undefined, { signal });
   }
   throw new SwarmbootError('network', `swarmboot serve does not answer at ${url}; its messages are above`);
@@ -118,10 +118,14 @@ async function runNodes(cluster: Cluster, count: number, signal: AbortSignal): P
   return nodes;
 }
 
-/** What of a node differs from the originals. */
+/**
+ * What of a node differs from the originals. The time of a top folder is left out: it tells when the node itself last
+ * put something there.
+ */
 async function differencesOf(state: NodeState): Promise<string[]> {
   const { target, boel } = nodeFolders(state.folder);
-  return [...(await compareTrees(REFERENCE, target)), ...(await compareTrees(BOEL, boel))];
+  const all = [...(await compareTrees(REFERENCE, target)), ...(await compareTrees(BOEL, boel))];
+  return all.filter((line) => !line.startsWith('"": time of modification'));
 }
 
 /**
@@ -160,21 +164,15 @@ async function demo(settings: Settings, signal: AbortSignal): Promise<boolean> {
   ]) {
     await rm(join(FOLDER, name), { recursive: true, force: true });
   }
-  const [httpPort, trackerPort, peerPort] = await freePorts(3);
-  const { image, overrides } = await publishAll(settings, trackerPort!, signal);
+  const { image, overrides } = await publishAll(settings, signal);
   const cap = uploadMaxBytesPerSec(settings);
-  const ports = [
-    '--http-port',
-    `${httpPort}`,
-    '--tracker-port',
-    `${trackerPort}`,
-    '--peer-port',
-    `${peerPort}`,
-  ];
-  const server = swarmboot(['serve', '--repo', REPOSITORY, '--host', HOST, ...ports], signal);
+  const ports = ['http-port', 'tracker-port', 'peer-port'].flatMap((name) => [`--${name}`, '0']);
+  const words = ['serve', '--repo', REPOSITORY, '--host', HOST, '--upload-max', `${cap / KIB}`, ...ports];
+  const server = swarmboot(words, 'pipe', signal);
   const serverEnded = statusOf(server);
   try {
-    const catalog = await firstCatalog(`http://${HOST}:${httpPort}`, server, signal);
+    const httpPort = await catalogPort(server);
+    const catalog = await firstCatalog(`http://${HOST}:${httpPort}`, 2 + overrides.size, server, signal);
     await checkRoom(catalog, settings);
     await makeReference(REFERENCE, image, overrides.values(), signal);
     const cluster: Cluster = {

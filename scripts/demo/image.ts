@@ -3,7 +3,19 @@
 
 import { execFile, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { chmod, link, mkdir, open, readFile, rename, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf, SwarmbootError } from '../../agent/core/errors.ts';
@@ -173,16 +185,20 @@ export async function makeOverrides(folder: string): Promise<ReadonlyMap<string,
   ]);
 }
 
-/** What every node must end up with: the image with the overrides laid over it, in `folder`, made by cp alone. */
+/**
+ * What every node must end up with: the image with the overrides laid over it, in `folder`, made by cp alone. An override
+ * says nothing of the top folder itself.
+ */
 export async function makeReference(
   folder: string,
   image: string,
   overrides: Iterable<string>,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const layer of [image, ...overrides]) {
-    await run('/usr/bin/cp', ['--archive', '--reflink=auto', '--no-target-directory', layer, folder], {
-      signal,
-    });
+  const copy = (words: readonly string[]) =>
+    run('/usr/bin/cp', ['--archive', '--reflink=auto', ...words], { signal });
+  await copy(['--no-target-directory', image, folder]);
+  for (const layer of overrides) {
+    await copy(['--target-directory', folder, ...(await readdir(layer)).map((name) => join(layer, name))]);
   }
 }

@@ -1,4 +1,4 @@
-// One node of the demo: an agent as a child process with folders and an address of its own, and what it says of itself.
+// One node of the demo: an agent as a child process with folders and a port of its own, and what it says of itself.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
@@ -72,11 +72,11 @@ export async function runNode(
       `--TARGET=${target}`,
       `--BOEL_DIR=${boel}`,
       `--BITTORRENT_STAGING=${staging}`,
-      `--BITTORRENT_PORT=0`,
-      `--BITTORRENT_POLLING_TIME=1`,
+      '--BITTORRENT_PORT=0',
+      '--BITTORRENT_POLLING_TIME=1',
       `--BITTORRENT_UPLOAD_MAX=${Math.ceil(cluster.uploadMaxBytesPerSec / KIB)}`,
-      `--BIND=127.0.1.${state.node}`,
-      `--CONSOLE=json`,
+      '--BIND=127.0.0.1',
+      '--CONSOLE=json',
     ],
     { stdio: ['ignore', 'pipe', 'pipe'], signal },
   );

@@ -15,7 +15,7 @@ export interface Settings {
   readonly image: string | null;
 }
 
-/** Each node has an address of its own, 127.0.1.1 and up. */
+/** More processes than one machine should be asked for. */
 const MAX_NODES = 250;
 const UNITS: Readonly<Record<string, number>> = { '': 1, K: KIB, M: MIB, G: GIB };
 
