@@ -1,5 +1,6 @@
 // How each peer of another maker is driven: everything off but plain TCP, the tracker, and one torrent.
 
+import { spawnSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Launch, Program } from './process.ts';
@@ -42,11 +43,18 @@ export interface Client {
   fetch(job: Job): Promise<Running>;
 }
 
-export const aria2: Client = {
+/** A client that tells what it reads in a .torrent file. */
+export interface ReadingClient extends Client {
+  /** The v1 info hash, in hexadecimal; null when it cannot read the file. */
+  infoHash(torrent: string): string | null;
+}
+
+export const aria2: ReadingClient = {
   name: 'aria2',
   package: 'aria2',
   path: '/usr/bin/aria2c',
   versionArgs: ['--version'],
+  infoHash: (torrent) => hashIn(aria2.path, ['-S', torrent], /^Info Hash: (\w{40})$/m),
   // Checks the content again, for --bt-seed-unverified would claim what is not there.
   seed: async (job) => startAria2(job, ['--check-integrity=true', '--seed-ratio=0.0']),
   fetch: async (job) => startAria2(job, ['--seed-time=0']),
@@ -56,13 +64,9 @@ function startAria2(job: Job, args: readonly string[]): Running {
   const program = new Program(
     aria2.path,
     [
-      ...[
-        '--no-conf',
-        '--enable-dht=false',
-        '--enable-dht6=false',
-        '--disable-ipv6=true',
-        '--bt-enable-lpd=false',
-      ],
+      ...['--no-conf', '--enable-dht6=false', '--disable-ipv6=true', '--bt-enable-lpd=false'],
+      // Without its socket for the DHT it speaks to no UDP tracker; private torrents do not use the DHT itself.
+      ...[`--dht-listen-port=${job.port}`, `--dht-file-path=${join(job.state, 'dht.dat')}`],
       ...['--enable-peer-exchange=false', '--bt-require-crypto=false', '--bt-min-crypto-level=plain'],
       ...['--bt-max-peers=0', '--disk-cache=64M', '--file-allocation=none', '--summary-interval=0'],
       ...['--console-log-level=warn', '--show-console-readout=false', '--allow-overwrite=true'],
@@ -75,11 +79,12 @@ function startAria2(job: Job, args: readonly string[]): Running {
   return { program, complete: (timeoutMs) => program.success(timeoutMs) };
 }
 
-export const transmission: Client = {
+export const transmission: ReadingClient = {
   name: 'transmission',
   package: 'transmission-daemon',
   path: '/usr/bin/transmission-daemon',
   versionArgs: ['--version'],
+  infoHash: (torrent) => hashIn('/usr/bin/transmission-show', [torrent], /^ *Hash: (\w{40})$/m),
   seed: startTransmission,
   fetch: startTransmission,
 };
@@ -163,7 +168,7 @@ async function startRtorrent(job: Job): Promise<Running> {
 }
 
 /** libtorrent through its Python binding; `profile` is the one of its own settings that it starts from. */
-export function libtorrent(profile: 'default' | 'high_performance_seed'): Client {
+export function libtorrent(profile: 'default' | 'high_performance_seed'): ReadingClient {
   const start = async (job: Job, role: 'seed' | 'fetch'): Promise<Running> => {
     const script = join(import.meta.dirname, 'libtorrent-peer.py');
     const args = [script, role, profile, job.torrent, job.folder, job.host, String(job.port)];
@@ -177,7 +182,15 @@ export function libtorrent(profile: 'default' | 'high_performance_seed'): Client
     package: 'python3-libtorrent',
     path: '/usr/bin/python3',
     versionArgs: ['-c', 'import libtorrent; print("libtorrent", libtorrent.version)'],
+    infoHash: (torrent) => hashIn('/usr/bin/python3', ['-c', LIBTORRENT_HASH, torrent], /^(\w{40})$/m),
     seed: (job) => start(job, 'seed'),
     fetch: (job) => start(job, 'fetch'),
   };
+}
+
+const LIBTORRENT_HASH =
+  'import libtorrent, sys; print(libtorrent.torrent_info(sys.argv[1]).info_hashes().v1)';
+
+function hashIn(path: string, args: readonly string[], pattern: RegExp): string | null {
+  return pattern.exec(spawnSync(path, args, { encoding: 'utf8' }).stdout)?.[1] ?? null;
 }
