@@ -52,7 +52,12 @@ export class Node {
   readonly have: Bitfield;
   readonly faults: NodeFaults;
   readonly connections = new Map<number, Connection>();
-  readonly tainted = new Set<number>();
+  /** Who sent the bytes that lie in the buffer of a piece in progress: by piece, by offset. */
+  readonly senders = new Map<number, Map<number, Node>>();
+  /** Nodes that this one has banned. */
+  readonly banned = new Set<Node>();
+  /** Nodes from which alone a piece came that failed its hash. */
+  readonly proven = new Set<Node>();
   alive = true;
   completeAtMs: Ms = Number.POSITIVE_INFINITY;
   leftAtMs: Ms = Number.POSITIVE_INFINITY;
@@ -110,6 +115,7 @@ export class World {
   readonly seed: number;
   readonly bytesPerMs: number;
   readonly nodes: Node[] = [];
+  completions = 0;
   now: Ms = 0;
   events = 0;
   #slots = 0;
@@ -150,8 +156,8 @@ export class World {
   /** Runs until `done` or the time is up. */
   run(done: () => boolean, untilMs: Ms): void {
     while (this.#heap.length > 0 && !done()) {
+      if (this.#heap[0]!.atMs > untilMs) return;
       const next = this.#pop();
-      if (next.atMs > untilMs) return;
       this.now = next.atMs;
       next.work();
     }
@@ -170,6 +176,7 @@ export class World {
         return;
       case 'complete':
         node.completeAtMs = this.now;
+        this.completions++;
         return;
       case 'left':
         node.leftAtMs = this.now;
@@ -178,7 +185,10 @@ export class World {
         return;
     }
     if (!node.connections.has(command.slot)) return;
-    if (command.type === 'drop') return this.#disconnect(node, command.slot, command.reason);
+    if (command.type === 'drop') {
+      if (command.ban) node.banned.add(node.connections.get(command.slot)!.peer);
+      return this.#disconnect(node, command.slot, command.reason);
+    }
     if (command.type === 'serve') return this.#serve(node, command.slot, command);
     const eventOf = this.#translate(node, command);
     if (eventOf !== null) this.#send(node, command.slot, eventOf);
@@ -246,12 +256,18 @@ export class World {
   ): void {
     if (!to.alive || !to.connections.has(slot)) return;
     const wanted = to.swarm.accepts(slot, block);
-    if (wanted && from.faults.poisons === true) to.tainted.add(block.piece);
+    if (wanted) {
+      const senders = to.senders.get(block.piece) ?? new Map<number, Node>();
+      to.senders.set(block.piece, senders.set(block.begin, from));
+    }
     to.tell({ type: wanted ? 'blockArrived' : 'blockUnwanted', slot, ...block });
   }
 
   #check(node: Node, piece: number): void {
-    const good = !node.tainted.delete(piece);
+    const senders = new Set(node.senders.get(piece)!.values());
+    node.senders.delete(piece);
+    const good = ![...senders].some((sender) => sender.faults.poisons === true);
+    if (!good && senders.size === 1) for (const sender of senders) node.proven.add(sender);
     this.at(this.now, () => node.tell({ type: 'pieceChecked', piece, good }));
   }
 
