@@ -41,7 +41,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts package-lock.json
 
 .PHONY: help setup packages-product packages-demo packages-test packages-bench \
-  check types lint tidy test boel agent manual demo bench-engine clean
+  check types lint tidy test boel agent manual demo picture bench-engine clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -76,8 +76,8 @@ test: packages-test types lint ## check, and every test but benchmarks and the l
 	$(NODE_TEST) $(TESTS)
 
 boel: packages-product node_modules/.package-lock.json ## collect the BOEL binaries of this machine into build/boel
-	rm -rf build/boel
-	node initrd-builder/boel.ts --into build/boel
+	@rm -rf build/boel
+	@node initrd-builder/boel.ts --into build/boel
 
 agent: build/swarmboot-agent ## bundle the agent into one file and one executable, build/swarmboot-agent
 build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json
@@ -87,7 +87,12 @@ manual: node_modules/.package-lock.json ## print the agent's table of parameters
 	node scripts/manual.ts > docs/parameters.md
 
 demo: packages-demo node_modules/.package-lock.json build/swarmboot-agent boel ## a Debian on NODES=8 nodes of this machine (IMAGE=DIR, SIZE=1G, RATE=100 Mbit/s)
-	node scripts/demo.ts
+	@node scripts/demo.ts
+
+picture: packages-demo ## draw docs/demo.svg from what the terminal shows of a real `make demo`
+	mkdir -p build docs
+	script --quiet --return --command "stty cols 100 rows 60; echo '$$ make demo'; make --no-print-directory demo" build/demo.typescript
+	node scripts/demo/picture.ts build/demo.typescript > docs/demo.svg
 
 bench-engine: packages-bench node_modules/.package-lock.json ## our peer beside aria2, rtorrent, libtorrent, transmission
 	node test/bench/engine.ts

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Catalog, type Kind, parseCatalog } from '../agent/core/catalog.ts';
 import { EXIT_STATUS, messageOf, SwarmbootError } from '../agent/core/errors.ts';
@@ -27,6 +27,7 @@ const SERVER_START_MS = 30_000;
 const MOST_LINES = 10;
 
 const say = (line: string) => console.log(line);
+const shown = (path: string) => relative(process.cwd(), path) || '.';
 
 /** Runs `swarmboot`; what it reports comes to this terminal, or to us. */
 function swarmboot(args: readonly string[], reports: 'inherit' | 'pipe', signal: AbortSignal): ChildProcess {
@@ -183,7 +184,7 @@ async function demo(settings: Settings, signal: AbortSignal): Promise<boolean> {
       uploadMaxBytesPerSec: cap,
     };
     say(
-      `\n${settings.nodes} nodes, ${cap === 0 ? 'no cap on upload' : `upload of each capped at ${settings.uploadMaxMbitPerSec} Mbit/s`}; logs and trees in ${FOLDER}/nodes`,
+      `\n${settings.nodes} nodes, ${cap === 0 ? 'no cap on upload' : `upload of each capped at ${settings.uploadMaxMbitPerSec} Mbit/s`}; logs and trees in ${shown(join(FOLDER, 'nodes'))}`,
     );
     const nodes = await runNodes(cluster, settings.nodes, signal);
     return await conclude(nodes, spreadOf(catalog, settings, nodes));
@@ -209,7 +210,7 @@ async function conclude(nodes: readonly NodeState[], spread: Spread): Promise<bo
     say(line);
   const reportPath = join(FOLDER, 'report.json');
   await writeFile(reportPath, `${JSON.stringify(summary, null, 2)}\n`);
-  say(`\n${reportPath} has the same as JSON`);
+  say(`\n${shown(reportPath)} has the same as JSON`);
   return summary.identical === summary.nodes;
 }
 

@@ -29,6 +29,7 @@ export interface NodeState {
   stage: StageName | 'starting' | 'done' | 'failed';
   report: NodeReport | null;
   uploadedBytes: number;
+  readonly stageBeganMs: Map<StageName, Ms>;
   readonly stageEndedMs: Map<StageName, Ms>;
   endedMs: Ms | null;
   exitStatus: number | null;
@@ -48,6 +49,7 @@ export function newNode(node: number, top: string): NodeState {
     stage: 'starting',
     report: null,
     uploadedBytes: 0,
+    stageBeganMs: new Map(),
     stageEndedMs: new Map(),
     endedMs: null,
     exitStatus: null,
@@ -106,7 +108,10 @@ export function hear(state: NodeState, line: string, now: Ms): void {
     state.report = said;
     state.uploadedBytes = said.uploadedBytes;
   }
-  if (said.fact === 'stageBegan') state.stage = said.stage;
+  if (said.fact === 'stageBegan') {
+    state.stage = said.stage;
+    state.stageBeganMs.set(said.stage, now);
+  }
   if (said.fact === 'stageEnded') state.stageEndedMs.set(said.stage, now);
   if (said.fact === 'leaving') state.uploadedBytes = said.uploadedBytes;
 }
@@ -115,6 +120,7 @@ export function hear(state: NodeState, line: string, now: Ms): void {
 export function resultOf(state: NodeState, differences: readonly string[]): NodeResult {
   return {
     node: state.node,
+    imageBeganMs: state.stageBeganMs.get('image') ?? null,
     imageMs: state.stageEndedMs.get('image') ?? null,
     readyMs: state.stageEndedMs.get('overrides') ?? null,
     endedMs: state.endedMs ?? 0,

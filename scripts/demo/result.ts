@@ -1,10 +1,12 @@
 // What a run of the demo comes to: times, the bound of theory where there is one, and the table. Pure.
 
-import { formatBytes, formatDuration, type Ms } from '../../agent/core/units.ts';
+import { formatBytes, formatDuration, formatRate, type Ms } from '../../agent/core/units.ts';
 
 /** What became of one node. Times count from the start of the agents. */
 export interface NodeResult {
   readonly node: number;
+  /** The node entered the image's swarm; null when that was never said. */
+  readonly imageBeganMs: Ms | null;
   /** The image's last piece verified; null when that was never said. */
   readonly imageMs: Ms | null;
   /** Image and overrides extracted: the system is whole. */
@@ -49,7 +51,10 @@ export function summarize(results: readonly NodeResult[], spread: Spread) {
     results.flatMap((result) => pick(result) ?? []).sort((left, right) => left - right);
   const ready = times((result) => result.readyMs);
   const image = times((result) => result.imageMs);
-  const lastImageMs = image.length === results.length ? (image.at(-1) ?? null) : null;
+  const [imageBeganMs] = times((result) => result.imageBeganMs);
+  const lastImageMs = image.length === results.length ? image.at(-1) : undefined;
+  const spreadMs =
+    lastImageMs === undefined || imageBeganMs === undefined ? null : lastImageMs - imageBeganMs;
   const boundMs =
     spread.uploadMaxBytesPerSec > 0
       ? leastTimeMs(spread.imageBytes, spread.imagePieces, spread.uploadMaxBytesPerSec, results.length)
@@ -59,10 +64,10 @@ export function summarize(results: readonly NodeResult[], spread: Spread) {
     identical: results.filter(isIdentical).length,
     firstReadyMs: ready[0] ?? null,
     lastReadyMs: ready.length === results.length ? (ready.at(-1) ?? null) : null,
-    firstImageMs: image[0] ?? null,
-    lastImageMs,
+    /** From the first node's entry into the image's swarm until the last node had the whole image. */
+    spreadMs,
     boundMs,
-    efficiency: boundMs !== null && lastImageMs !== null ? boundMs / lastImageMs : null,
+    efficiency: boundMs !== null && spreadMs !== null ? boundMs / spreadMs : null,
     seederCopies: spread.seederUploadedBytes / spread.totalBytes,
     spread,
     results,
@@ -73,28 +78,26 @@ export type Summary = ReturnType<typeof summarize>;
 
 /** The closing table: one fact a line. */
 export function formatSummary(summary: Summary): string[] {
-  const { spread } = summary;
+  const { spread, nodes, spreadMs, boundMs, efficiency } = summary;
   const time = (ms: Ms | null) => (ms === null ? 'never' : `${(ms / 1000).toFixed(1)} s`);
-  const fastest = summary.lastImageMs === null ? null : (1000 * spread.imageBytes) / summary.lastImageMs;
   const rows: [string, string][] = [
-    ['identical trees', `${summary.identical} of ${summary.nodes}`],
-    ['first node installed', time(summary.firstReadyMs)],
-    ['last node installed', time(summary.lastReadyMs)],
-    ['image on every node', time(summary.lastImageMs)],
+    ['identical trees', `${summary.identical} of ${nodes}`],
+    ['installed', `first node ${time(summary.firstReadyMs)}, last node ${time(summary.lastReadyMs)}`],
     [
-      'least possible (T*)',
-      summary.boundMs === null
-        ? 'no cap on the links, so there is no bound; RATE= sets one'
-        : time(summary.boundMs),
+      'image on every node',
+      spreadMs === null
+        ? 'never'
+        : `in ${time(spreadMs)}, ${formatRate((1000 * spread.imageBytes * nodes) / spreadMs)} all nodes together`,
     ],
-    ['efficiency (T*/T)', summary.efficiency === null ? '-' : summary.efficiency.toFixed(2)],
+    [
+      'efficiency (T*/T)',
+      boundMs === null || efficiency === null
+        ? 'without a cap on the links there is no T*; RATE= sets one'
+        : `${efficiency.toFixed(2)}; the least possible time T* is ${time(boundMs)}`,
+    ],
     [
       'first seeder sent',
-      `${formatBytes(spread.seederUploadedBytes)} = ${summary.seederCopies.toFixed(2)} copies for ${summary.nodes} nodes`,
-    ],
-    [
-      'all nodes together',
-      fastest === null ? '-' : `${formatBytes(fastest * summary.nodes)}/s while the image spread`,
+      `${formatBytes(spread.seederUploadedBytes)}, ${summary.seederCopies.toFixed(2)} copies for ${nodes} nodes`,
     ],
   ];
   return rows.map(([name, value]) => `  ${name.padEnd(22)}${value}`);

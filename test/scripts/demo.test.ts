@@ -14,6 +14,7 @@ import { readSettings, uploadMaxBytesPerSec } from '../../scripts/demo/settings.
 
 const NOTHING_WRONG: NodeResult = {
   node: 1,
+  imageBeganMs: 200,
   imageMs: 8000,
   readyMs: 10_000,
   endedMs: 12_000,
@@ -65,8 +66,8 @@ test('without a cap there is no bound and the table says why', () => {
   match(formatSummary(summary).join('\n'), /RATE= sets one/);
 });
 
-test('with a cap the efficiency is the bound over the time in which the last node had the image', () => {
-  const late = { ...NOTHING_WRONG, node: 2, imageMs: 20_200 };
+test('with a cap the efficiency is the bound over the time from the first entry to the last whole image', () => {
+  const late = { ...NOTHING_WRONG, node: 2, imageMs: 20_400 };
   const summary = summarize([NOTHING_WRONG, late], { ...SPREAD, uploadMaxBytesPerSec: 100_000 });
   equal(summary.boundMs, 10_100);
   equal(summary.efficiency, 0.5);
@@ -107,6 +108,7 @@ test('a node is what its agent says, line by line', () => {
   state.endedMs = 4100;
   deepEqual(resultOf(state, []), {
     node: 3,
+    imageBeganMs: 100,
     imageMs: 2000,
     readyMs: 3000,
     endedMs: 4100,
