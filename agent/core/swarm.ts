@@ -250,7 +250,11 @@ export class Swarm {
 
   #fieldArrived(peer: Peer, field: Bitfield | null): void {
     if (field === null) return this.#drop(peer, 'sent a bitfield of the wrong size or with spare bits set');
-    if (peer.fieldKnown) return this.#drop(peer, 'sent a bitfield in the middle of the conversation');
+    if (peer.fieldKnown) {
+      // aria2 sends its bitfield again where that is shorter than a `have` for each new piece.
+      for (let piece = 0; piece < field.length; piece++) if (field.has(piece)) this.#had(peer, piece);
+      return;
+    }
     peer.fieldKnown = true;
     peer.field = field;
     this.#picker.counted(field, 1);
