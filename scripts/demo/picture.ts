@@ -54,7 +54,7 @@ export function drawScreen(lines: readonly (readonly Cell[])[]): string {
     const y = MARGIN + (index + 0.75) * LINE_HEIGHT;
     return cells.length === 0 ? '' : `<text x="${MARGIN}" y="${y}">${spans(cells)}</text>\n`;
   });
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
+  return `<svg xmlns="http://www.w3.org/2000/svg" xml:space="preserve" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}">
 <style>text { font: 14px ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace; white-space: pre; fill: ${DEFAULT_COLOUR}; }</style>
 <rect width="100%" height="100%" rx="8" fill="#0d1117"/>
 ${texts.join('')}</svg>
