@@ -2,6 +2,7 @@
 // is then compared with the original. What it may be told is in demo/settings.ts; `make demo` runs it.
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,6 +21,7 @@ const BUILD = join(TOP, 'build');
 const FOLDER = join(BUILD, 'demo');
 const REPOSITORY = join(FOLDER, 'repo');
 const REFERENCE = join(FOLDER, 'reference');
+const SERVER_LOG = join(FOLDER, 'server.log');
 const BOEL = join(BUILD, 'boel');
 const HOST = '127.0.0.1';
 const SERVER_START_MS = 30_000;
@@ -41,8 +43,12 @@ function statusOf(child: ChildProcess): Promise<number | null> {
   return new Promise((done, failed) => child.once('error', failed).once('close', done));
 }
 
-/** The port at which the catalog is, from what `swarmboot serve` says first. Throws when the server ends without it. */
+/**
+ * The port at which the catalog is, from what `swarmboot serve` says first; all that it says is kept in SERVER_LOG. Throws
+ * when the server ends without it.
+ */
 function catalogPort(server: ChildProcess): Promise<number> {
+  server.stderr!.pipe(createWriteStream(SERVER_LOG));
   let said = '';
   const { promise, resolve, reject } = Promise.withResolvers<number>();
   server.stderr!.on('data', (text: Buffer) => {
@@ -50,7 +56,11 @@ function catalogPort(server: ChildProcess): Promise<number> {
     const port = /http port (\d+)\n/.exec(said)?.[1];
     if (port !== undefined) resolve(Number(port));
   });
-  server.once('close', () => reject(new SwarmbootError('network', `swarmboot serve ended: ${said.trim()}`)));
+  server.once('close', () =>
+    reject(
+      new SwarmbootError('network', `swarmboot serve ended: ${said.trim()}; correct that and try again`),
+    ),
+  );
   return promise;
 }
 
@@ -86,7 +96,10 @@ async function firstCatalog(
     if (catalog?.entries.length === entries) return catalog;
     await sleep(100, undefined, { signal });
   }
-  throw new SwarmbootError('network', `swarmboot serve does not answer at ${url}; its messages are above`);
+  throw new SwarmbootError(
+    'network',
+    `swarmboot serve does not answer at ${url}; ${SERVER_LOG} has what it said`,
+  );
 }
 
 /** Refuses a disk that cannot hold the run, before the nodes find out one by one. */
@@ -135,7 +148,7 @@ async function differencesOf(state: NodeState): Promise<string[]> {
 function spreadOf(catalog: Catalog, settings: Settings, nodes: readonly NodeState[]): Spread {
   const image = catalog.entries.find((entry) => entry.kind === 'image');
   if (image === undefined)
-    throw new SwarmbootError('catalog', 'the catalog has lost its image; see what swarmboot serve said');
+    throw new SwarmbootError('catalog', 'the catalog has lost its image; see what swarmboot publish said');
   const totalBytes = catalog.entries.reduce((total, entry) => total + entry.size, 0);
   const received = nodes.reduce(
     (total, { report, exitStatus }) =>
