@@ -10,14 +10,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../agent/core/units.ts';
 import { TrackerServer } from '../../scripts/tracker.ts';
 import type { Job, Running } from '../foreign/clients.ts';
+import { HOSTS, inOwnNetwork, ownNetwork, raiseNetwork } from '../foreign/network.ts';
+import { seedersAt } from '../foreign/scrape.ts';
 import { bundleOurs, CONTENDERS, type Contender } from './contenders.ts';
 import { MemoryWatch, type Meter, makeMeter } from './meter.ts';
 import { report } from './report.ts';
 import { makeSample, type Sample } from './sample.ts';
 import type { Run } from './table.ts';
 
-const SEEDER_HOST = '10.77.0.1';
-const LEECHER_HOST = '10.77.0.2';
+const [SEEDER_HOST, LEECHER_HOST] = HOSTS;
 const TRACKER_PORT = 6969;
 const SEEDER_PORT = 7001;
 const LEECHER_PORT = 7002;
@@ -50,15 +51,13 @@ async function end(side: Side | null): Promise<void> {
 
 /** The seeder can be asked: the tracker counts it as complete, or its port is open. */
 async function ready(contender: Contender, sample: Sample, seeder: Side): Promise<void> {
-  const hashes = sample.hashes.map((hash) => `info_hash=${hash.toString('latin1').replace(/./gs, percent)}`);
-  const scrape = `http://${SEEDER_HOST}:${TRACKER_PORT}/scrape?${hashes.join('&')}`;
-  const known = async () => /8:completei[1-9]/.test(await (await fetch(scrape)).text());
+  const tracker = `${SEEDER_HOST}:${TRACKER_PORT}`;
+  const known = async () => {
+    const counts = await Promise.all(sample.hashes.map((hash) => seedersAt(tracker, hash)));
+    return counts.some((count) => count > 0);
+  };
   const { program } = seeder.running;
   await program.until('a seeder that can be asked', contender.torrent === null ? listening : known, READY_MS);
-}
-
-function percent(character: string): string {
-  return `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`;
 }
 
 /** Asked of the kernel, for socat serves its first caller and no other. */
@@ -176,26 +175,17 @@ function chosen(names: string | undefined): Contender[] {
   return contenders;
 }
 
-/** Runs this very file again where the loopback device is ours alone. */
-function enter(): number {
-  const asRoot = process.getuid!() === 0 ? [] : ['--map-root-user'];
-  const args = [...asRoot, '--net', process.execPath, import.meta.filename, 'inside'];
-  return spawnSync('/usr/bin/unshare', args, { stdio: 'inherit' }).status ?? 1;
-}
-
 async function main(): Promise<void> {
   const { SIZE = '1G', RUNS = '5', RIVALS } = process.env;
   const contenders = chosen(RIVALS);
   const sizeBytes = sizeOf(SIZE);
-  if (process.argv[2] !== 'inside') {
+  if (!inOwnNetwork()) {
     await bundleOurs();
-    process.exitCode = enter();
+    const { path, args, env } = ownNetwork(import.meta.filename);
+    process.exitCode = spawnSync(path, args, { env, stdio: 'inherit' }).status ?? 1;
     return;
   }
-  execFileSync('/usr/sbin/ip', ['link', 'set', 'lo', 'up']);
-  for (const host of [SEEDER_HOST, LEECHER_HOST]) {
-    execFileSync('/usr/sbin/ip', ['address', 'add', `${host}/32`, 'dev', 'lo']);
-  }
+  raiseNetwork();
   report(await measure(contenders, sizeBytes, Number(RUNS)), contenders, sizeBytes);
 }
 

@@ -20,7 +20,7 @@ export interface Sample {
   readonly v1: string;
   readonly hybrid: string;
   /** Info hash of each, 20 bytes. */
-  readonly hashes: readonly Buffer[];
+  readonly hashes: readonly Uint8Array[];
 }
 
 /** Writes `sizeBytes` (whole MiB) of noise and its torrents below `folder`. */
@@ -45,8 +45,6 @@ export function makeSample(folder: string, name: string, sizeBytes: number, anno
   const content = { name, length: sizeBytes, pieceLength: PIECE_BYTES, announce: [[announce]] };
   const both = buildTorrent({ ...content, piecesV1: pieces, piecesV2: Buffer.concat(piecesV2) }, digests);
   writeFileSync(hybrid, both);
-  const hashes = [digests.sha1(encode(info)), parseTorrent(both, digests).infoHashV1!].map((hash) =>
-    Buffer.from(hash),
-  );
+  const hashes = [digests.sha1(encode(info)), parseTorrent(both, digests).infoHashV1!];
   return { folder, name, sizeBytes, v1, hybrid, hashes };
 }

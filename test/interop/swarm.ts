@@ -13,7 +13,9 @@ import type { Transfer } from '../../agent/transfer.ts';
 import { TrackerServer } from '../../scripts/tracker.ts';
 import { type Made, makeTorrent, noise, scratch } from '../content.ts';
 import type { Job, ReadingClient, Running } from '../foreign/clients.ts';
+import { startOpenTracker } from '../foreign/opentracker.ts';
 import { freePort } from '../foreign/process.ts';
+import { seedersAt } from '../foreign/scrape.ts';
 import { startEngine } from '../nodes.ts';
 
 export interface Case {
@@ -28,9 +30,9 @@ export interface Case {
 /** A tracker at some URL. */
 export interface Meeting {
   readonly url: string;
-  allow(torrent: Torrent): void | Promise<void>;
-  /** True when somebody has announced himself. */
-  known(torrent: Torrent): boolean | Promise<boolean>;
+  /** `host:port` of its scrape. */
+  readonly scrape: string;
+  allow(torrent: Torrent): void;
 }
 
 const SIZE_BYTES = 8 * MIB + 12_345;
@@ -53,21 +55,32 @@ export async function ourTracker(test: TestContext, { tracker, ours }: Case): Pr
   test.after(() => server.close());
   return {
     url: `${tracker}://${ours}:${tracker === 'http' ? server.httpPort : server.udpPort}/announce`,
+    scrape: `${ours}:${server.httpPort}`,
     allow: (torrent) => server.allow(torrent.infoHashV1!),
-    known: () => server.stats().peers > 0,
+  };
+}
+
+/** Debian's opentracker, told of both torrents beforehand: an info hash does not hang on the tracker's URL. */
+export async function openTracker(test: TestContext, { tracker, ours }: Case): Promise<Meeting> {
+  const torrents = (['v1', 'hybrid'] as const).map((kind) => make(kind, []).torrent);
+  const server = await startOpenTracker(ours, scratch(test), torrents);
+  test.after(() => server.program.stop());
+  return {
+    url: `${tracker}://${ours}:${server.port}/announce`,
+    scrape: `${ours}:${server.port}`,
+    allow: () => {},
   };
 }
 
 /** The foreign client gets the content from us. */
 export async function seedTo(test: TestContext, which: Case, meeting: Meeting): Promise<void> {
   const { made, job, folder } = await prepare(test, which, meeting);
-  const transfer = await seed(test, which, made, folder);
-  while (!(await meeting.known(made.torrent))) await sleep(10);
+  const [transfer] = await seed(test, which, meeting, folder, made.torrent);
   const running = await which.client.fetch(job);
   test.after(() => running.program.stop());
   await running.complete(PATIENCE_MS);
   equal(Buffer.compare(readFileSync(join(job.folder, NAME)), CONTENT), 0);
-  equal(transfer.view().uploadedBytes >= CONTENT.length, true);
+  equal(transfer!.view().uploadedBytes >= CONTENT.length, true);
 }
 
 /** We get the content from the foreign client. */
@@ -76,7 +89,7 @@ export async function fetchFrom(test: TestContext, which: Case, meeting: Meeting
   writeFileSync(join(job.folder, NAME), CONTENT);
   const running = await which.client.seed(job);
   test.after(() => running.program.stop());
-  await running.program.until('its first announce', () => meeting.known(made.torrent), PATIENCE_MS);
+  await running.program.until('its first announce', () => known(meeting, made.torrent), PATIENCE_MS);
   const path = join(folder, NAME);
   const store = await openStore(made.torrent, { path, mode: 'create', hashes: digests });
   const engine = await startEngine(test, { host: which.ours });
@@ -91,7 +104,7 @@ export async function fetchFrom(test: TestContext, which: Case, meeting: Meeting
  * so reads another info hash; Transmission before 4.0 refuses the file.
  */
 export function readsHybrid(test: TestContext, client: ReadingClient): boolean {
-  const made = makeTorrent(NAME, [{ bytes: CONTENT }], PIECE_BYTES, 'hybrid');
+  const made = make('hybrid', []);
   const file = join(scratch(test), 'one.torrent');
   writeFileSync(file, made.file);
   return client.infoHash(file) === hex(made.torrent.infoHashV1!);
@@ -100,9 +113,9 @@ export function readsHybrid(test: TestContext, client: ReadingClient): boolean {
 /** One file and one peer of ours in two swarms: a hybrid torrent's, and that of the v1 torrent for the client. */
 export async function seedTwins(test: TestContext, which: Case, meeting: Meeting): Promise<void> {
   const { made, job, folder } = await prepare(test, { ...which, kind: 'v1' }, meeting);
-  const hybrid = makeTorrent(NAME, [{ bytes: CONTENT }], PIECE_BYTES, 'hybrid', [meeting.url]);
-  await meeting.allow(hybrid.torrent);
-  await seed(test, which, made, folder, hybrid);
+  const hybrid = make('hybrid', [meeting.url]);
+  meeting.allow(hybrid.torrent);
+  await seed(test, which, meeting, folder, made.torrent, hybrid.torrent);
   const store = await openStore(hybrid.torrent, {
     path: join(folder, 'copy'),
     mode: 'create',
@@ -118,28 +131,39 @@ export async function seedTwins(test: TestContext, which: Case, meeting: Meeting
   }
 }
 
+function make(kind: Case['kind'], announce: readonly string[]): Made {
+  return makeTorrent(NAME, [{ bytes: CONTENT }], PIECE_BYTES, kind, announce);
+}
+
+/** Our seeder of every torrent given, all of the same file; the tracker knows it in each swarm. */
 async function seed(
   test: TestContext,
   which: Case,
-  made: Made,
+  meeting: Meeting,
   folder: string,
-  ...twins: Made[]
-): Promise<Transfer> {
+  ...torrents: Torrent[]
+): Promise<Transfer[]> {
   const path = join(folder, NAME);
   writeFileSync(path, CONTENT);
   const engine = await startEngine(test, { host: which.ours });
-  const transfers = [made, ...twins].map(async ({ torrent }) => {
+  const transfers: Transfer[] = [];
+  for (const torrent of torrents) {
     const store = await openStore(torrent, { path, mode: 'seed', hashes: digests });
-    return engine.join(torrent, store, store.have);
-  });
-  return (await Promise.all(transfers))[0]!;
+    transfers.push(engine.join(torrent, store, store.have));
+    while (!(await known(meeting, torrent))) await sleep(20);
+  }
+  return transfers;
+}
+
+async function known(meeting: Meeting, torrent: Torrent): Promise<boolean> {
+  return (await seedersAt(meeting.scrape, torrent.infoHashV1!)) > 0;
 }
 
 /** The torrent at the tracker, and what the foreign client is told: in folders of its own. */
 async function prepare(test: TestContext, { kind, theirs }: Case, meeting: Meeting) {
   const folder = scratch(test);
-  const made = makeTorrent(NAME, [{ bytes: CONTENT }], PIECE_BYTES, kind, [meeting.url]);
-  await meeting.allow(made.torrent);
+  const made = make(kind, [meeting.url]);
+  meeting.allow(made.torrent);
   const torrent = join(folder, 'one.torrent');
   writeFileSync(torrent, made.file);
   for (const name of ['theirs', 'state']) mkdirSync(join(folder, name));
