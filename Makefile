@@ -15,7 +15,7 @@ PRODUCT_PACKAGES := \
   libatomic1 binutils tar zstd acl attr \
   busybox-static dosfstools e2fsprogs fdisk util-linux
 DEMO_PACKAGES := mmdebstrap uidmap
-TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin
+TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin iproute2 openssl
 BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat
 
 # $(call need,PACKAGES): installs what is missing when root, else says how.
