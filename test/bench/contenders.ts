@@ -62,10 +62,9 @@ const rsync: Client = {
   versionArgs: ['--version'],
   async seed(job) {
     const settings = join(job.state, 'rsyncd.conf');
-    writeFileSync(
-      settings,
-      `use chroot = no\n[content]\npath = ${job.folder}\nuid = ${process.getuid!()}\ngid = ${process.getgid!()}\n`,
-    );
+    // Root must name a user, and others may not.
+    const asRoot = process.getuid!() === 0 ? 'uid = 0\ngid = 0\n' : '';
+    writeFileSync(settings, `use chroot = no\n[content]\npath = ${job.folder}\n${asRoot}`);
     const args = [
       '--daemon',
       '--no-detach',

@@ -16,7 +16,7 @@ export function inOwnNetwork(): boolean {
 /** The command that runs `script` with this Node in a network of its own. */
 export function ownNetwork(script: string): { path: string; args: string[]; env: NodeJS.ProcessEnv } {
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const asRoot = process.getuid!() === 0 ? [] : ['--map-root-user'];
+  const asRoot = process.getuid!() === 0 ? [] : ['--map-current-user', '--keep-caps'];
   return {
     path: '/usr/bin/unshare',
     args: [...asRoot, '--net', process.execPath, script],
