@@ -1,6 +1,5 @@
 // The agent: reads the parameters, joins the rooms, runs the install. The one catch of the program is here.
 
-import { randomBytes, randomInt } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,18 +18,15 @@ import {
 import type { LogFact } from './core/ports.ts';
 import { formatEvent, type InstallEvent, plainText } from './core/report.ts';
 import type { Rooms } from './core/rooms.ts';
-import { Engine } from './engine.ts';
 import { Install } from './install.ts';
 import { fetchCatalog, fetchTorrent, readTorrentSource } from './io/catalog.ts';
 import { digests } from './io/digest.ts';
 import { extract } from './io/extract.ts';
 import { kernelCommandLine, machine, memoryAvailableBytes, poolAt, pools, readIfThere } from './io/host.ts';
 import { openLog } from './io/log.ts';
-import { PEERS_OPTIONS, Peers } from './io/peers.ts';
 import { openStore } from './io/store.ts';
-import { TrackerClient } from './io/tracker.ts';
 import { streamWriter, tarWriter } from './io/tree.ts';
-import { openWire } from './io/wire.ts';
+import { startPeer } from './peer.ts';
 
 const LOCAL_CFG = '/local.cfg';
 const HELP = `swarmboot-agent ${packageJson.version}: installs this machine by BitTorrent.
@@ -90,7 +86,6 @@ function collectParams(flags: Flags) {
 /** Joins the real rooms. `tell` is where the happenings of the install go, `log` the facts of the engine. */
 function openRooms(params: Params, log: LogFact, tell: (event: InstallEvent) => void): Rooms {
   const { bind, port, uploadMaxBytesPerSec } = params;
-  const version = packageJson.version.replaceAll('.', '').padEnd(4, '0');
   return {
     catalog: { fetchCatalog, fetchTorrent, readTorrentSource },
     host: {
@@ -101,17 +96,7 @@ function openRooms(params: Params, log: LogFact, tell: (event: InstallEvent) => 
       removeFolder: (folder) => rm(folder, { recursive: true, force: true }),
     },
     hashes: digests,
-    startEngine: () =>
-      Engine.start({
-        peers: new Peers({ ...PEERS_OPTIONS, host: bind, port }),
-        openWire,
-        tracker: new TrackerClient(),
-        clock: () => performance.now(),
-        seed: randomInt(2 ** 32),
-        peerId: Buffer.concat([Buffer.from(`-SB${version}-`), randomBytes(12)]),
-        log,
-        uploadBytesPerSec: uploadMaxBytesPerSec,
-      }),
+    startEngine: () => startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log }),
     openStore: (torrent, path, signal) =>
       openStore(torrent, { path, mode: 'create', hashes: digests }, signal),
     extract: (job, signal) => {

@@ -1,21 +1,16 @@
 // The first seeder: one engine that seeds every publication of a repository and follows its changes.
 
-import { randomBytes, randomInt } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { performance } from 'node:perf_hooks';
 import type { CatalogEntry } from '../agent/core/catalog.ts';
 import { SwarmbootError } from '../agent/core/errors.ts';
 import { parseTorrent } from '../agent/core/metainfo.ts';
 import type { LogFact } from '../agent/core/ports.ts';
 import { swarmHash, type Torrent } from '../agent/core/torrent.ts';
 import { formatBytes, hex } from '../agent/core/units.ts';
-import type { SwarmView } from '../agent/core/view.ts';
-import { Engine } from '../agent/engine.ts';
+import type { Engine } from '../agent/engine.ts';
 import { digests } from '../agent/io/digest.ts';
-import { PEERS_OPTIONS, Peers } from '../agent/io/peers.ts';
 import { openStore, type Store } from '../agent/io/store.ts';
-import { TrackerClient } from '../agent/io/tracker.ts';
-import { openWire } from '../agent/io/wire.ts';
+import { startPeer } from '../agent/peer.ts';
 import type { Transfer } from '../agent/transfer.ts';
 import { tarballPath, torrentPath } from './repository.ts';
 
@@ -53,17 +48,9 @@ export class Seeder {
 
   /** Listens for peers. Throws SwarmbootError('network') when the port is taken. */
   static async start(options: SeederOptions): Promise<Seeder> {
-    const engine = await Engine.start({
-      peers: new Peers({ ...PEERS_OPTIONS, host: options.host, port: options.port }),
-      openWire,
-      tracker: new TrackerClient(),
-      clock: () => performance.now(),
-      seed: randomInt(2 ** 32),
-      peerId: Buffer.concat([Buffer.from('-SB0100-'), randomBytes(12)]),
-      log: options.log,
-      uploadBytesPerSec: options.uploadBytesPerSec,
-      limits: { peersMax: SEEDER_PEERS_MAX },
-    });
+    const { host, port, uploadBytesPerSec, log } = options;
+    const limits = { peersMax: SEEDER_PEERS_MAX };
+    const engine = await startPeer({ host, port, uploadBytesPerSec, log, limits });
     return new Seeder(options, engine);
   }
 
@@ -103,10 +90,6 @@ export class Seeder {
       }
     }
     return { came, went };
-  }
-
-  views(): ReadonlyMap<string, SwarmView> {
-    return new Map([...this.#seeded].map(([name, { transfer }]) => [name, transfer.view()]));
   }
 
   async stop(): Promise<void> {
