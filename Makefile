@@ -40,22 +40,24 @@ NODE_TEST := node --test --test-concurrency=2
 
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts package-lock.json
 
-.PHONY: help setup packages-product packages-demo packages-test packages-bench \
+.PHONY: help setup packages-setup packages-product packages-demo packages-test packages-bench \
   check types lint tidy test boel agent manual demo picture bench-engine clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
-setup: packages-product packages-demo packages-test node_modules/.package-lock.json ## install what the commands below need (npm packages; Debian packages, when root)
+setup: packages-setup node_modules/.package-lock.json ## install what the commands below need (npm packages; Debian packages, when root)
 
+packages-setup:
+	@$(call need,$(PRODUCT_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES))
 packages-product:
 	@$(call need,$(PRODUCT_PACKAGES))
-packages-demo: packages-product
-	@$(call need,$(DEMO_PACKAGES))
-packages-test: packages-product
-	@$(call need,$(TEST_PACKAGES))
-packages-bench: packages-product
-	@$(call need,$(BENCH_PACKAGES))
+packages-demo:
+	@$(call need,$(PRODUCT_PACKAGES) $(DEMO_PACKAGES))
+packages-test:
+	@$(call need,$(PRODUCT_PACKAGES) $(TEST_PACKAGES))
+packages-bench:
+	@$(call need,$(PRODUCT_PACKAGES) $(BENCH_PACKAGES))
 
 node_modules/.package-lock.json: package-lock.json | packages-product
 	$(NPM) ci
