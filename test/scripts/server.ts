@@ -1,0 +1,58 @@
+// `swarmboot serve` as a process of its own, for tests.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Catalog, parseCatalog } from '../../agent/core/catalog.ts';
+import { PROGRAM } from './commands.ts';
+
+export interface Served {
+  readonly child: ChildProcess;
+  readonly url: string;
+  readonly trackerPort: number;
+  readonly peerPort: number;
+  /** All that it said so far. */
+  said(): string;
+  /** The catalog, once `true` is said of it. */
+  catalog(when: (catalog: Catalog) => boolean): Promise<Catalog>;
+}
+
+interface Test {
+  after(done: () => void | Promise<void>): void;
+}
+
+/** Starts it on free ports of 127.0.0.1; it is killed when the test ends, if it still runs. */
+export async function serveRepository(test: Test, repo: string): Promise<Served> {
+  const ports = ['http-port', 'tracker-port', 'peer-port'].flatMap((name) => [`--${name}`, '0']);
+  const words = [PROGRAM, 'serve', '--repo', repo, '--host', '127.0.0.1', ...ports];
+  const child = spawn(process.execPath, words, { stdio: ['ignore', 'inherit', 'pipe'] });
+  const closed = once(child, 'close');
+  test.after(async () => {
+    child.kill('SIGKILL');
+    await closed;
+  });
+  let text = '';
+  const port = (pattern: RegExp) => Number(pattern.exec(text)?.[1]);
+  child.stderr.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  while (!/first seeder: port \d+\n/.test(text)) {
+    if (child.exitCode !== null) throw new Error(`swarmboot serve ended: ${text}`);
+    await sleep(10);
+  }
+  const url = `http://127.0.0.1:${port(/http port (\d+)/)}`;
+  return {
+    child,
+    url,
+    trackerPort: port(/tracker: port (\d+)/),
+    peerPort: port(/first seeder: port (\d+)/),
+    said: () => text,
+    catalog: async (when) => {
+      for (;;) {
+        const catalog = parseCatalog(await (await fetch(`${url}/catalog.json`)).text());
+        if (when(catalog)) return catalog;
+        await sleep(20);
+      }
+    },
+  };
+}
