@@ -22,7 +22,8 @@ async function served(t: TestContext) {
   const [repo, tree] = [join(folder, 'repo'), join(folder, 'tree')];
   mkdirSync(tree);
   writeFileSync(join(tree, 'noise'), noise(5 * MIB, 7));
-  const publishTree = (name: string) => published(name, '--kind', 'image', '--from', tree, '--repo', repo);
+  const publishTree = (name: string) =>
+    published(name, '--kind', 'image', '--from', tree, '--repo', repo, '--compress', 'none');
   const entry = await publishTree('one');
   const server = await serveRepository(t, repo);
   await server.catalog(({ entries }) => entries.length === 1);
