@@ -1,15 +1,11 @@
-// One peer of ours: `ours.ts seed|fetch TORRENT FILE HOST PORT`. Prints "complete" when it has the whole content, and
-// seeds until it is stopped. The rooms are the agent's own.
+// One peer of ours: `ours.cjs seed|fetch TORRENT FILE HOST PORT`. Prints "complete" when it has the whole content, and
+// seeds until it is stopped.
 
-import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { parseTorrent } from '../../agent/core/metainfo.ts';
-import { Engine } from '../../agent/engine.ts';
 import { digests } from '../../agent/io/digest.ts';
-import { PEERS_OPTIONS, Peers } from '../../agent/io/peers.ts';
 import { openStore } from '../../agent/io/store.ts';
-import { TrackerClient } from '../../agent/io/tracker.ts';
-import { openWire } from '../../agent/io/wire.ts';
+import { startPeer } from '../../agent/peer.ts';
 
 async function main(): Promise<void> {
   const [role, torrentFile, path, host, port] = process.argv.slice(2) as [
@@ -25,16 +21,7 @@ async function main(): Promise<void> {
     mode: role === 'seed' ? 'seed' : 'create',
     hashes: digests,
   });
-  const engine = await Engine.start({
-    peers: new Peers({ ...PEERS_OPTIONS, host, port: Number(port) }),
-    openWire,
-    tracker: new TrackerClient(),
-    clock: () => performance.now(),
-    seed: randomInt(2 ** 32),
-    peerId: Buffer.from(`-SB0100-bench-${role.padEnd(6, '-')}`),
-    log: () => {},
-    uploadBytesPerSec: 0,
-  });
+  const engine = await startPeer({ host, port: Number(port), uploadBytesPerSec: 0, log: () => {} });
   await engine.join(torrent, store, store.have).complete;
   process.stdout.write('complete\n');
 }
