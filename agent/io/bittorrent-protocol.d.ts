@@ -14,7 +14,7 @@ declare module 'bittorrent-protocol' {
     extendedHandshake: Record<string, unknown>;
     hasFast: boolean;
     readonly ut_metadata: Extension &
-      EventEmitter & { readonly metadata: Uint8Array | undefined; fetch(): void; cancel(): void };
+      EventEmitter & { fetch(): void; setMetadata(metadata: Uint8Array): Promise<boolean> };
     write(bytes: Uint8Array): boolean;
     read(): Uint8Array | null;
     destroy(): void;

@@ -6,6 +6,7 @@ import Wire from 'bittorrent-protocol';
 import utMetadata from 'ut_metadata';
 import type { Bitfield } from '../core/bitfield.ts';
 import type { Stretch } from '../core/events.ts';
+import { screenExtension } from '../core/extension.ts';
 import { Framer, MESSAGE, requestMessages } from '../core/framing.ts';
 import type { Link, PeerMessage, Self, Subject, WireListener, WireMessage, WirePort } from '../core/ports.ts';
 import { hex } from '../core/units.ts';
@@ -127,7 +128,7 @@ class Conversation implements WirePort {
     };
     wire.use(utMetadata(subject.infoBytes ?? undefined));
     const extension = wire.ut_metadata;
-    // It trusts piece numbers of the peer; what it throws then is the peer's fault.
+    // It throws when the peer asks without having said how it is to be answered.
     const onMessage = extension.onMessage.bind(extension);
     extension.onMessage = (bytes) => {
       try {
@@ -136,10 +137,13 @@ class Conversation implements WirePort {
         this.close('sent a metadata message that makes no sense');
       }
     };
-    extension.on('metadata', () => {
-      if (subject.infoBytes === null && extension.metadata !== undefined)
-        this.#listener.info(extension.metadata);
-    });
+    // It would decode and encode what nobody has believed yet.
+    if (subject.infoBytes === null) {
+      extension.setMetadata = (metadata) => {
+        this.#listener.info(metadata);
+        return Promise.resolve(true);
+      };
+    }
     wire.handshake(subject.infoHash, this.#self.peerId, { dht: false, fast: true });
   }
 
@@ -159,7 +163,18 @@ class Conversation implements WirePort {
   #message(id: number, bytes: Uint8Array): void {
     if (this.#closed) return;
     if (id === -1 || id === MESSAGE.port) this.#listener.said({ type: 'heard' });
-    else if (id <= MESSAGE.extended) this.#wire.write(bytes.slice());
+    else if (id === MESSAGE.extended) this.#extension(bytes);
+    else if (id < MESSAGE.extended) this.#wire.write(bytes.slice());
+  }
+
+  #extension(bytes: Uint8Array): void {
+    const payload = screenExtension(bytes[5]!, bytes.subarray(6));
+    if (payload === null) return this.#listener.said({ type: 'heard' });
+    const message = Buffer.alloc(6 + payload.length);
+    message.writeUInt32BE(2 + payload.length);
+    message.set(bytes.subarray(4, 6), 4);
+    message.set(payload, 6);
+    this.#wire.write(message);
   }
 
   #listen(): void {
@@ -185,7 +200,10 @@ class Conversation implements WirePort {
     wire.on('cancel', tell('cancelled'));
     wire.on('reject', tell('rejected'));
     wire.on('extended', (kind: string | number, message: Record<string, unknown>) => {
-      if (kind === 'handshake') said(extendedOf(message));
+      if (kind !== 'handshake') return;
+      said(extendedOf(message));
+      if (this.#subject?.infoBytes === null && !isCount(message.metadata_size))
+        this.close('has no metadata to give');
     });
   }
 }

@@ -1,0 +1,59 @@
+// What of a peer's extension messages (BEP 10) goes on to the protocol library. Its decoder trusts what it reads: a
+// string of negative length makes it run for ever, a map with the wrong values makes it throw. So everything is read
+// strictly here first, and it gets only what it needs. Decides what is safe, not what it means.
+
+import { type BencodeDict, BencodeError, decode, encode, expectKind } from './bencode.ts';
+
+/** Extension message 0 is the handshake; ut_metadata is the one extension that we offer, under this id. */
+const HANDSHAKE = 0;
+const METADATA = 1;
+/** BEP 9 pieces of the largest info dictionary that is read, 10 MB. */
+const METADATA_PIECES_MAX = 611;
+const HANDSHAKE_NUMBERS = ['metadata_size', 'p', 'reqq', 'upload_only'];
+
+/**
+ * A safe spelling of the extension message `id` with this payload; null when it has no meaning here, as a correct peer
+ * may have sent it (an unknown extension) or not (garbage).
+ */
+export function screenExtension(id: number, payload: Uint8Array): Uint8Array | null {
+  try {
+    if (id === HANDSHAKE) return screenHandshake(payload);
+    return id === METADATA && isMetadataMessage(payload) ? payload : null;
+  } catch (error) {
+    if (error instanceof BencodeError) return null;
+    throw error;
+  }
+}
+
+/** The handshake again, with nothing but the numbers that we know (BEP 9, 10, 21). */
+function screenHandshake(payload: Uint8Array): Uint8Array {
+  const dict = expectKind(decode(payload, { unsortedKeys: true }), 'dict', 'the handshake');
+  const map = dict.entries.get('m');
+  const metadata = map?.kind === 'dict' ? numberIn(map, 'ut_metadata', 255) : null;
+  const known: Record<string, number> = {};
+  for (const name of HANDSHAKE_NUMBERS) {
+    const value = numberIn(dict, name, 2 ** 31);
+    if (value !== null) known[name] = value;
+  }
+  return encode({ ...known, m: metadata === null ? {} : { ut_metadata: metadata } });
+}
+
+/** BEP 9: a dictionary of numbers alone, then perhaps bytes. */
+function isMetadataMessage(payload: Uint8Array): boolean {
+  let end = 0;
+  while (end < payload.length && !(payload[end] === 0x65 && payload[end + 1] === 0x65)) end++;
+  const dict = expectKind(
+    decode(payload.subarray(0, end + 2), { unsortedKeys: true }),
+    'dict',
+    'the message',
+  );
+  return (
+    numberIn(dict, 'msg_type', 255) !== null && numberIn(dict, 'piece', METADATA_PIECES_MAX - 1) !== null
+  );
+}
+
+function numberIn(dict: BencodeDict, name: string, max: number): number | null {
+  const node = dict.entries.get(name);
+  if (node?.kind !== 'integer' || node.value < 0n || node.value > BigInt(max)) return null;
+  return Number(node.value);
+}
