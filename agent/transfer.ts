@@ -177,7 +177,12 @@ export class Transfer implements Party {
     this.#options.touch(this);
   }
 
-  #blockCame(slot: number, { piece, begin, length }: Stretch, bytes: Uint8Array): void {
+  #blockCame(slot: number, stretch: Stretch, bytes: Uint8Array): void {
+    const { piece, begin, length } = stretch;
+    // Another peer may have sent it since this one began to.
+    if (!this.#swarm.accepts(slot, stretch)) {
+      return this.#tell({ type: 'blockUnwanted', slot, piece, begin, length });
+    }
     let buffer = this.#pieces.get(piece);
     if (buffer === undefined) {
       buffer = this.#spareBuffers.pop() ?? new Uint8Array(this.torrent.pieceLength);
