@@ -277,11 +277,17 @@ export class Transfer implements Party {
       wire.serve(frame.bytes, () => {
         frame.release();
         this.#tell({ type: 'sent', slot, bytes: length });
-        const next = this.#waiting.shift();
-        if (next !== undefined) this.#serve(next);
+        this.#serveNext();
       });
     } catch (error) {
       this.#fail(error);
+    }
+  }
+
+  /** A frame is free: for the oldest order that waits for one and whose peer is still there. */
+  #serveNext(): void {
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      if (this.#wires.has(next.slot)) return this.#serve(next);
     }
   }
 
