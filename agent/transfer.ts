@@ -115,10 +115,10 @@ export class Transfer implements Party {
       reject(signal.reason);
     };
     if (signal.aborted) return Promise.reject(signal.reason);
-    if (this.#failure !== null) return Promise.reject(this.#failure);
     signal.addEventListener('abort', aborted, { once: true });
     this.#fronts.push(front);
     this.#advanceFront();
+    if (this.#failure !== null) this.#giveUp(this.#failure);
     return promise.finally(() => signal.removeEventListener('abort', aborted));
   }
 
@@ -330,11 +330,16 @@ export class Transfer implements Party {
   /** The store has failed: nothing more can be kept or served. */
   #fail(error: unknown): void {
     if (this.#failure !== null) return;
+    this.#giveUp(error);
+    this.#tell({ type: 'leave' });
+  }
+
+  /** Nothing more will come: whoever waits is told why. */
+  #giveUp(error: unknown): void {
     this.#failure = error;
     this.#settle.reject(error);
     for (const front of this.#fronts) front.reject(error);
     this.#fronts = [];
-    this.#tell({ type: 'leave' });
   }
 
   #left(): void {
@@ -342,9 +347,7 @@ export class Transfer implements Party {
       'interrupted',
       `left the swarm of ${this.torrent.name} before it was complete`,
     );
-    this.#settle.reject(error);
-    for (const front of this.#fronts) front.reject(error);
-    this.#fronts = [];
+    this.#giveUp(this.#failure ?? error);
     for (const wire of this.#wires.values()) wire.close('leaving');
     this.#abort.abort();
     this.#options.left(this);
