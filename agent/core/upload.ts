@@ -59,8 +59,10 @@ export class Upload {
     const at = peer.queue.findIndex(
       (wish) => wish.piece === piece && wish.begin <= begin && wish.begin + wish.length >= end,
     );
-    if (at === -1 || length > BLOCK_BYTES || begin % BLOCK_BYTES !== 0) return;
-    const wish = peer.queue[at]!;
+    const wish = peer.queue[at];
+    if (wish === undefined || begin % BLOCK_BYTES !== 0) return;
+    // What is cut out is a whole block, or the rest would begin inside of one.
+    if (length !== Math.min(BLOCK_BYTES, wish.begin + wish.length - begin)) return;
     const before = { piece, begin: wish.begin, length: begin - wish.begin };
     const after = { piece, begin: end, length: wish.begin + wish.length - end };
     peer.queue.splice(at, 1, ...[before, after].filter((rest) => rest.length > 0));
