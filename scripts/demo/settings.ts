@@ -30,7 +30,7 @@ export function readSettings(environment: Readonly<Record<string, string | undef
     return value;
   };
   const nodes = number('NODES', given('NODES', '8'), 1, MAX_NODES);
-  if (!Number.isInteger(nodes)) faults.push(`NODES=${nodes}: a whole number is wanted`);
+  if (nodes % 1 > 0) faults.push(`NODES=${nodes}: a whole number is wanted`);
   const [, amount, unit] = /^(\d+)([KMG]?)$/.exec(given('SIZE', '0')) ?? [];
   if (amount === undefined) faults.push(`SIZE=${environment.SIZE}: bytes are wanted, such as 500M or 2G`);
   const uploadMaxMbitPerSec = number('RATE', given('RATE', '0'), 0, 1_000_000);
