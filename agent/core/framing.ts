@@ -68,32 +68,30 @@ export class Framer {
   /** Takes the next bytes of the stream. Returns the peer's fault, after which nothing may follow; else null. */
   take(chunk: Uint8Array): string | null {
     let at = 0;
-    while (at < chunk.length) {
+    for (;;) {
       if (this.#block !== null) {
+        if (at === chunk.length) break;
         at += this.#takeBlock(this.#block, chunk, at);
         continue;
       }
-      const source = this.#heldBytes > 0 ? this.#held : chunk;
-      const from = this.#heldBytes > 0 ? 0 : at;
-      const available = this.#heldBytes > 0 ? this.#heldBytes : chunk.length - at;
+      const held = this.#heldBytes > 0;
+      const source = held ? this.#held : chunk;
+      const from = held ? 0 : at;
+      const available = held ? this.#heldBytes : chunk.length - at;
+      if (available === 0) break;
       const need = this.#need(source, from, available);
       if (typeof need === 'string') return need;
       if (available < need) {
+        if (at === chunk.length) break;
         at += this.#hold(chunk, at, need);
         continue;
       }
-      if (source === chunk) at += need;
-      else this.#heldBytes = 0;
+      if (held) this.#heldBytes = 0;
+      else at += need;
       this.#deliver(source, from, need);
     }
     this.#tellWish();
-    return this.#heldBytes > 0 ? this.#faultOfHeld() : null;
-  }
-
-  /** A held beginning may already be wrong; it is not kept waiting for more. */
-  #faultOfHeld(): string | null {
-    const need = this.#need(this.#held, 0, this.#heldBytes);
-    return typeof need === 'string' ? need : null;
+    return null;
   }
 
   /** How many bytes from `at` the next step takes, as far as can be told from those there; or the fault in them. */
