@@ -29,7 +29,7 @@ export class Download {
 
   /** True when the block is one that we wait for from this peer (or did until lately) and still miss. */
   accepts(peer: Peer, stretch: Stretch): boolean {
-    if (!this.#isBlock(stretch) || !this.#picker.misses(stretch)) return false;
+    if (!this.#isBlock(stretch) || !this.#picker.misses(peer.slot, stretch)) return false;
     const key = this.#keyOf(stretch);
     return peer.asked.has(key) || peer.excused.has(key);
   }

@@ -39,8 +39,10 @@ interface ActivePiece {
   arrivedBlocks: number;
   /** The peer that began it and still works on it; -1 for nobody. */
   owner: number;
-  /** After a hash failure with several senders: only the owner may fetch it, so that the next failure has one name. */
-  sole: boolean;
+  /** After a hash failure with several senders: one peer alone may send it, so that the next failure has one name. */
+  readonly sole: boolean;
+  /** The last owner: of a sole piece nobody else's blocks count. */
+  sender: number;
 }
 
 export class Picker {
@@ -100,8 +102,9 @@ export class Picker {
         if (left === 0) return blocks;
         if (active.freeBlocks === 0) continue;
         if (active.owner === slot || (active.owner === -1 && field.has(active.piece))) {
-          if (active.owner === -1 && active.sole) this.#restart(active);
+          if (active.sole && active.sender !== slot) this.#restart(active);
           active.owner = slot;
+          active.sender = slot;
           left -= this.#ask(active, left, out);
         }
       }
@@ -152,10 +155,11 @@ export class Picker {
     return piece * Math.ceil(this.#torrent.pieceLength / BLOCK_BYTES) + block;
   }
 
-  /** True when the block is still missing and the stretch names exactly one whole block. */
-  misses({ piece, begin, length }: Stretch): boolean {
+  /** True when the block is still missing, `slot` may send it, and the stretch names exactly one whole block. */
+  misses(slot: number, { piece, begin, length }: Stretch): boolean {
     const active = this.#active.get(piece);
     if (active === undefined || begin % BLOCK_BYTES !== 0 || begin >= active.size) return false;
+    if (active.sole && active.sender !== slot) return false;
     const block = begin / BLOCK_BYTES;
     return active.state[block] !== ARRIVED && length === blockLength(active.size, block);
   }
@@ -185,7 +189,7 @@ export class Picker {
   /** A peer will not deliver this block (rejected, choked, stalled, gone, cancelled). */
   released(slot: number, piece: number, block: number): void {
     const active = this.#active.get(piece);
-    if (active === undefined) return;
+    if (active === undefined || (active.sole && active.sender !== slot)) return;
     if (active.owner === slot) active.owner = -1;
     if (active.askers[block]! > 0) active.askers[block]!--;
     if (active.state[block] === ASKED && active.askers[block] === 0) {
@@ -222,16 +226,14 @@ export class Picker {
     while (this.#front < this.#have.length && this.#have.has(this.#front)) this.#front++;
   }
 
-  /** A single-source piece changes hands: what the former owner sent does not count. */
+  /** A single-source piece changes hands: what the former owner sent, or was asked for, does not count. */
   #restart(active: ActivePiece): void {
-    for (let block = 0; block < active.state.length; block++) {
-      if (active.state[block] !== ARRIVED) continue;
-      active.state[block] = FREE;
-      active.askers[block] = 0;
-      active.arrivedBlocks--;
-      active.freeBlocks++;
-      this.#freeBlocks++;
-    }
+    const blocks = active.state.length;
+    this.#freeBlocks += blocks - active.freeBlocks;
+    active.freeBlocks = blocks;
+    active.arrivedBlocks = 0;
+    active.state.fill(FREE);
+    active.askers.fill(0);
   }
 
   #end(piece: number): void {
@@ -253,6 +255,7 @@ export class Picker {
       arrivedBlocks: 0,
       owner: slot,
       sole: this.#suspect.has(piece),
+      sender: slot,
     };
     this.#active.set(piece, active);
     this.#activeBits[piece >> 3]! |= 0x80 >> (piece & 7);
