@@ -48,6 +48,7 @@ export class Download {
     const picked = this.#picked;
     picked.length = 0;
     const taken = this.#picker.pick(peer.slot, peer.field, room, picked);
+    for (const piece of this.#picker.takeStranded()) commands.push({ type: 'forget', piece });
     if (taken === 0 && this.#isTimeToRepeat(now)) {
       this.#picker.pickAgain(peer.field, Math.min(room, REPEAT_BLOCKS), (key) => peer.asked.has(key), picked);
     }

@@ -56,6 +56,7 @@ export class Picker {
   /** One bit per active piece, laid out like a bitfield: the scan for a new piece skips them bytewise. */
   readonly #activeBits: Uint8Array;
   readonly #suspect = new Set<number>();
+  readonly #stranded: number[] = [];
   #freeBlocks = 0;
   #front = 0;
 
@@ -109,9 +110,12 @@ export class Picker {
         }
       }
     }
-    while (left > 0 && this.#active.size < this.#activeMax) {
+    while (left > 0) {
+      const stranded = this.#active.size < this.#activeMax ? null : this.#findStranded();
+      if (stranded === -1) break;
       const piece = this.#newPiece(field);
       if (piece === -1) break;
+      if (stranded !== null) this.#giveUp(stranded);
       left -= this.#ask(this.#begin(piece, slot), left, out);
     }
     if (left > 0 && this.#freeBlocks > 0) {
@@ -224,6 +228,24 @@ export class Picker {
     this.#suspect.delete(piece);
     this.#end(piece);
     while (this.#front < this.#have.length && this.#have.has(this.#front)) this.#front++;
+  }
+
+  /** The pieces given up since the last call, for want of anybody who has them: their buffers are free. */
+  takeStranded(): number[] {
+    return this.#stranded.splice(0);
+  }
+
+  /** A piece in progress whose rest nobody has any more; -1 for none. */
+  #findStranded(): number {
+    for (const { piece, freeBlocks } of this.#active.values()) {
+      if (freeBlocks > 0 && this.#availability[piece] === 0) return piece;
+    }
+    return -1;
+  }
+
+  #giveUp(piece: number): void {
+    this.#end(piece);
+    this.#stranded.push(piece);
   }
 
   /** A single-source piece changes hands: what the former owner sent, or was asked for, does not count. */

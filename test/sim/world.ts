@@ -182,6 +182,7 @@ export class World {
         node.leftAtMs = this.now;
         return;
       case 'forget':
+        node.senders.delete(command.piece);
         return;
     }
     if (!node.connections.has(command.slot)) return;
