@@ -75,17 +75,18 @@ export class Download {
   }
 
   /**
-   * Books a block that `accepts` said yes to. Cancels it with `others` when they were asked too. True when its piece
-   * is whole.
+   * Books a block that `accepts` said yes to. Cancels it with `others` when they were asked too: in the endgame, or
+   * because this one was late. True when its piece is whole.
    */
   arrived(peer: Peer, stretch: Stretch, others: Iterable<Peer>, now: Ms, commands: SwarmCommand[]): boolean {
     const block = stretch.begin / BLOCK_BYTES;
     const key = this.#keyOf(stretch);
-    if (!peer.asked.delete(key)) peer.excused.delete(key);
+    const late = !peer.asked.delete(key);
+    if (late) peer.excused.delete(key);
     peer.down.add(stretch.length, now);
     peer.waitingSince = now;
     peer.snubbed = false;
-    if (this.#picker.isShared(stretch.piece, block)) {
+    if (late || this.#picker.isShared(stretch.piece, block)) {
       for (const other of others) {
         if (other === peer || !this.#forgetRequest(other, key)) continue;
         this.#excuse(other, key);
@@ -147,7 +148,7 @@ export class Download {
 
   #isBlock({ piece, begin, length }: Stretch): boolean {
     if (piece >= this.#torrent.pieceCount || begin % BLOCK_BYTES !== 0) return false;
-    return length === Math.min(BLOCK_BYTES, pieceSize(this.#torrent, piece) - begin);
+    return length > 0 && length === Math.min(BLOCK_BYTES, pieceSize(this.#torrent, piece) - begin);
   }
 
   #keyOf({ piece, begin }: Stretch): number {
