@@ -61,7 +61,7 @@ export class Members {
   }
 
   /** Why a new connection is not wanted; null when it is, with the older connection that it takes the place of. */
-  weigh({ address, peerId, outgoing }: Arrival): { refusal: string | null; instead: Peer | null } {
+  weigh({ address, peerId, outgoing }: Arrival, now: Ms): { refusal: string | null; instead: Peer | null } {
     const refuse = (refusal: string) => ({ refusal, instead: null });
     if (outgoing) this.#dialer.connected(address);
     if (peerId === this.#ownId) {
@@ -75,9 +75,9 @@ export class Members {
       const keepsNew = outgoing !== twin.outgoing && outgoing === this.#ownId > peerId;
       return keepsNew ? { refusal: null, instead: twin } : refuse('connected already');
     }
-    return this.#bySlot.size < this.#limits.peersMax
-      ? { refusal: null, instead: null }
-      : refuse('connected to enough peers');
+    if (this.#bySlot.size < this.#limits.peersMax) return { refusal: null, instead: null };
+    if (outgoing) this.#dialer.failed(address, now);
+    return refuse('connected to enough peers');
   }
 
   /** A caller has told where it listens. False: that is a banned address. */

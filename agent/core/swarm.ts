@@ -157,7 +157,7 @@ export class Swarm {
 
   #peerConnected(event: Extract<SwarmEvent, { type: 'peerConnected' }>): void {
     const { slot } = event;
-    const { refusal, instead } = this.#members.weigh(event);
+    const { refusal, instead } = this.#members.weigh(event, this.#now);
     const reason = this.#state === 'here' ? refusal : 'leaving';
     if (reason !== null) {
       this.#commands.push({ type: 'drop', slot, reason, ban: false });
