@@ -41,9 +41,6 @@ export interface EngineOptions {
   readonly limits?: Partial<Limits>;
 }
 
-/** A caller that has not said in time what it wants is hung up on. */
-const GREETING_MS = 10_000;
-
 export class Engine {
   readonly port: number;
   readonly #options: EngineOptions;
@@ -192,7 +189,7 @@ export class Engine {
   #converse(link: Link, dialed: Party | null): void {
     let party: WireListener | null = null;
     let wire: WirePort | null = null;
-    const greeting = setTimeout(() => wire?.close('did not greet in time'), GREETING_MS);
+    const greeting = setTimeout(() => wire?.close('did not greet in time'), this.#limits.greetingMs);
     const meet = (found: Party) => found.meet(link, () => wire!);
     const listener: WireListener = {
       asked: (infoHash) => {

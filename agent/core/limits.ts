@@ -9,6 +9,8 @@ export interface Limits {
   readonly peersWanted: number;
   /** Calls under way at once. */
   readonly dialingMax: number;
+  /** Either side of a new connection that has not said by then who it is and what it wants is hung up on. */
+  readonly greetingMs: Ms;
   readonly uploadSlots: number;
   readonly chokeRoundMs: Ms;
   /** A turn of the optimistic place, and of every place of a seeder. */
@@ -44,6 +46,7 @@ export const LIMITS: Limits = {
   peersMax: 50,
   peersWanted: 20,
   dialingMax: 8,
+  greetingMs: 10_000,
   uploadSlots: 4,
   chokeRoundMs: 2000,
   chokeTurnMs: 4000,
