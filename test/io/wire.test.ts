@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Bitfield } from '../../agent/core/bitfield.ts';
+import type { Link, PeerMessage, Subject, WireListener } from '../../agent/core/ports.ts';
+import { BLOCK_BYTES } from '../../agent/core/units.ts';
+import { openWire } from '../../agent/io/wire.ts';
+
+const infoHash = Buffer.alloc(20, 1);
+const subject: Subject = {
+  infoHash,
+  pieceCount: 9,
+  infoBytes: Buffer.from('d4:name1:xe'),
+  uploadOnly: false,
+};
+
+/** Two ends of a cable: what one writes the other reads, a few bytes at a time when `cut` says so. */
+function cable(cut: number): [Link, Link] {
+  const handlers: ({ data(chunk: Uint8Array): void; closed(reason: string): void } | null)[] = [null, null];
+  const end = (index: number): Link => ({
+    remote: { host: '127.0.0.1', port: index },
+    outgoing: index === 0,
+    open: (opened) => {
+      handlers[index] = opened;
+    },
+    write: (bytes, done) => {
+      const copy = Uint8Array.from(bytes);
+      setImmediate(() => {
+        for (let at = 0; at < copy.length; at += cut) handlers[1 - index]?.data(copy.slice(at, at + cut));
+        done?.();
+      });
+    },
+    close: (reason) => {
+      setImmediate(() => {
+        for (const handler of handlers.splice(0, 2, null, null)) handler?.closed(reason);
+      });
+    },
+  });
+  return [end(0), end(1)];
+}
+
+/** One end of a conversation, and what it was told. */
+function converse(link: Link, about: Subject | null, more: Partial<WireListener> = {}) {
+  const heard: PeerMessage[] = [];
+  const ready = Promise.withResolvers<{ peerId: string; fast: boolean }>();
+  const closed = Promise.withResolvers<string>();
+  const infos: Uint8Array[] = [];
+  const listener: WireListener = {
+    asked: () => subject,
+    ready: (peerId, fast) => ready.resolve({ peerId, fast }),
+    said: (message) => heard.push(message),
+    accepts: () => true,
+    block: () => {},
+    info: (bytes) => infos.push(bytes),
+    closed: (reason) => closed.resolve(reason),
+    ...more,
+  };
+  const peerId = Buffer.alloc(20, about === null ? 2 : 3);
+  const wire = openWire(link, { peerId, port: 7000, requestsMax: 300 }, about, listener);
+  return { wire, heard, infos, ready: ready.promise, closed: closed.promise };
+}
+
+async function hear(heard: readonly PeerMessage[], type: PeerMessage['type']): Promise<PeerMessage> {
+  for (;;) {
+    const message = heard.find((one) => one.type === type);
+    if (message !== undefined) return message;
+    await sleep(1);
+  }
+}
+
+for (const cut of [1, 7, 1_000_000]) {
+  test(`two wires understand each other, in chunks of ${cut} bytes`, async () => {
+    const [left, right] = cable(cut);
+    const blocks: Buffer[] = [];
+    const there = converse(right, null, { block: (_, bytes) => void blocks.push(Buffer.from(bytes)) });
+    const here = converse(left, subject);
+    assert.deepEqual(await here.ready, { peerId: '02'.repeat(20), fast: true });
+    assert.deepEqual(await there.ready, { peerId: '03'.repeat(20), fast: true });
+    assert.deepEqual(await hear(there.heard, 'extended'), {
+      type: 'extended',
+      uploadOnly: false,
+      requestsMax: 300,
+      port: 7000,
+    });
+    const field = new Bitfield(9);
+    field.set(8);
+    here.wire.sendField(field);
+    here.wire.send({ type: 'have', piece: 3 });
+    here.wire.send({ type: 'interested' });
+    here.wire.send({ type: 'unchoke' });
+    here.wire.request({ piece: 2, begin: 0, length: 2 * BLOCK_BYTES + 5 });
+    here.wire.send({ type: 'cancel', piece: 2, begin: 0, length: BLOCK_BYTES });
+    here.wire.send({ type: 'reject', piece: 4, begin: 0, length: BLOCK_BYTES });
+    here.wire.send({ type: 'keepAlive' });
+    here.wire.flush();
+    await hear(there.heard, 'heard');
+    await hear(there.heard, 'rejected');
+    const asked = there.heard.flatMap((message) => (message.type === 'requested' ? [message.length] : []));
+    assert.equal(
+      asked.reduce((sum, length) => sum + length, 0),
+      2 * BLOCK_BYTES + 5,
+    );
+    const types = there.heard
+      .map(({ type }) => type)
+      .filter((type) => type !== 'requested' && type !== 'heard');
+    const expected = ['extended', 'fieldArrived', 'had', 'interested', 'unchoked', 'cancelled', 'rejected'];
+    assert.deepEqual(types, expected);
+    const block = Buffer.alloc(13 + 5, 7);
+    block.writeUInt32BE(14);
+    await new Promise<void>((resolve) => here.wire.serve(block, resolve));
+    while (blocks.length === 0) await sleep(1);
+    assert.deepEqual(blocks, [Buffer.alloc(5, 7)]);
+    here.wire.close('done');
+    assert.equal(await there.closed, 'done');
+  });
+}
+
+test('a field is told in its shortest form', async () => {
+  for (const [field, type] of [
+    [Bitfield.full(9), 'hadAll'],
+    [new Bitfield(9), null],
+  ] as const) {
+    const [left, right] = cable(1000);
+    const there = converse(right, null);
+    const here = converse(left, subject);
+    await here.ready;
+    await hear(there.heard, 'extended');
+    here.wire.sendField(field);
+    here.wire.send({ type: 'interested' });
+    here.wire.flush();
+    await hear(there.heard, 'interested');
+    const kinds = there.heard.map((message) => message.type).filter((kind) => kind !== 'extended');
+    assert.deepEqual(kinds, type === null ? ['interested'] : [type, 'interested']);
+  }
+});
+
+test('an answer about another torrent ends the conversation', async () => {
+  const [left, right] = cable(1000);
+  converse(right, null, { asked: () => ({ ...subject, infoHash: Buffer.alloc(20, 9) }) });
+  const here = converse(left, subject);
+  assert.equal(await here.closed, 'answered for another torrent');
+});
+
+test('metadata goes from the one that has it to the one that asks', async () => {
+  const [left, right] = cable(100);
+  converse(right, null);
+  const here = converse(left, { ...subject, pieceCount: null, infoBytes: null });
+  await here.ready;
+  here.wire.fetchInfo();
+  while (here.infos.length === 0) await sleep(1);
+  assert.equal(Buffer.from(here.infos[0]!).toString(), 'd4:name1:xe');
+});
+
+test('a peer without metadata is let go when metadata is what we want', async () => {
+  const [left, right] = cable(100);
+  const searching = { ...subject, pieceCount: null, infoBytes: null };
+  converse(right, null, { asked: () => searching });
+  const here = converse(left, searching);
+  assert.equal(await here.closed, 'has no metadata to give');
+});
