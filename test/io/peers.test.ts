@@ -11,13 +11,15 @@ import { PEERS_OPTIONS, Peers, type PeersOptions } from '../../agent/io/peers.ts
 async function listen(t: TestContext, options: Partial<PeersOptions> = {}) {
   const peers = new Peers({ ...PEERS_OPTIONS, host: '127.0.0.1', port: 0, ...options });
   const arrived: Link[] = [];
+  const links: Link[] = [];
   let wake = () => {};
   const port = await peers.listen((link) => {
     arrived.push(link);
+    links.push(link);
     wake();
   });
   t.after(async () => {
-    for (const link of arrived) link.close('over');
+    for (const link of links) link.close('over');
     await peers.close();
   });
   const next = async () => {
@@ -28,7 +30,13 @@ async function listen(t: TestContext, options: Partial<PeersOptions> = {}) {
     }
     return arrived.shift()!;
   };
-  return { peers, port, next };
+  /** A caller that says nothing by itself. */
+  const call = (host = '127.0.0.1') => {
+    const socket = connect(port, host).on('error', () => {});
+    t.after(() => void socket.destroy());
+    return socket.resume();
+  };
+  return { port, next, call };
 }
 
 /** Reads a link: what came, and why it ended. */
@@ -71,7 +79,7 @@ test('bytes go both ways, and both sides learn of the end', async (t) => {
 
 test('bytes that came before the link was opened are not lost', async (t) => {
   const server = await listen(t);
-  const socket = connect(server.port, '127.0.0.1');
+  const socket = server.call();
   socket.end('early');
   const link = await server.next();
   await once(socket, 'finish');
@@ -82,7 +90,7 @@ test('bytes that came before the link was opened are not lost', async (t) => {
 
 test('a link that was gone before it was opened says so', async (t) => {
   const server = await listen(t);
-  const socket = connect(server.port, '127.0.0.1');
+  const socket = server.call();
   const link = await server.next();
   link.close('not wanted');
   await once(socket, 'close');
@@ -93,17 +101,14 @@ test('a link that was gone before it was opened says so', async (t) => {
 test('callers beyond the limit are hung up on, and there is room again when one goes', async (t) => {
   for (const limit of [{ linksMax: 2 }, { linksPerHostMax: 2 }]) {
     const server = await listen(t, limit);
-    const call = () => connect(server.port, '127.0.0.1').on('error', () => {});
-    const sockets = [call(), call()];
+    const sockets = [server.call(), server.call()];
     const links = [await server.next(), await server.next()];
-    const third = call();
-    third.resume();
+    const third = server.call();
     await once(third, 'close');
     for (const link of links) link.close('over');
-    await Promise.all(sockets.map((socket) => once(socket.resume(), 'close')));
+    await Promise.all(sockets.map((socket) => once(socket, 'close')));
     for (let tries = 0; ; tries++) {
-      const next = call();
-      next.resume();
+      const next = server.call();
       const link = await Promise.race([server.next(), once(next, 'close').then(() => null)]);
       if (link !== null) break;
       assert.ok(tries < 100, 'no room again');
@@ -140,7 +145,7 @@ test('a port that is taken and an address that is not ours are errors of the net
 test('callers over IPv4 have IPv4 addresses where both are listened to', async (t) => {
   const server = await listen(t, { host: '::' });
   for (const host of ['127.0.0.1', '::1']) {
-    connect(server.port, host).on('error', () => {});
+    server.call(host);
     assert.equal((await server.next()).remote.host, host);
   }
 });
