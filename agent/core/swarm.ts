@@ -184,10 +184,8 @@ export class Swarm {
         this.#hungry.add(peer);
         return;
       case 'interested':
-        peer.interested = true;
-        return this.#rechoke(false);
       case 'uninterested':
-        peer.interested = false;
+        peer.interested = event.type === 'interested';
         return this.#rechoke(false);
       case 'had':
         return this.#had(peer, event.piece);
@@ -281,10 +279,7 @@ export class Swarm {
   }
 
   #pieceChecked(piece: number, good: boolean): void {
-    if (good) {
-      this.#commands.push({ type: 'write', piece });
-      return;
-    }
+    if (good) return void this.#commands.push({ type: 'write', piece });
     this.#hashFailures++;
     this.#wastedBytes += pieceSize(this.#torrent, piece);
     this.#commands.push({ type: 'forget', piece });
