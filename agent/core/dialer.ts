@@ -19,6 +19,8 @@ export class Dialer {
   readonly #rng: Rng;
   readonly #entries = new Map<string, Entry>();
   #dialing = 0;
+  /** No idle address may be called before: asked at every turn of the event loop, so it is kept. */
+  #nextAt: Ms = Number.POSITIVE_INFINITY;
 
   constructor(rng: Rng) {
     this.#rng = rng;
@@ -35,6 +37,7 @@ export class Dialer {
 
   /** Up to `count` addresses to call now, in random order; they count as being dialed from here on. */
   take(count: number, now: Ms): PeerAddress[] {
+    if (count <= 0 || now < this.#nextAt) return [];
     const ready = [...this.#entries.values()].filter(
       (entry) => entry.state === 'idle' && entry.notBefore <= now,
     );
@@ -48,6 +51,10 @@ export class Dialer {
       this.#dialing++;
       chosen.push(entry.address);
     }
+    this.#nextAt = Number.POSITIVE_INFINITY;
+    for (const entry of this.#entries.values()) {
+      if (entry.state === 'idle') this.#nextAt = Math.min(this.#nextAt, entry.notBefore);
+    }
     return chosen;
   }
 
@@ -59,6 +66,7 @@ export class Dialer {
     entry.failures++;
     const waitMs = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** (entry.failures - 1));
     entry.notBefore = now + waitMs * (0.75 + this.#rng.next() / 2);
+    this.#nextAt = Math.min(this.#nextAt, entry.notBefore);
   }
 
   /** The call got through, or the peer called us and told its port. */
@@ -83,13 +91,9 @@ export class Dialer {
     return this.#entries.get(keyOf(address))?.state === 'never';
   }
 
-  /** When an address that waits may be called; Infinity for none. */
+  /** When an address may be called, or a little earlier; Infinity for none. */
   deadline(): Ms {
-    let first = Number.POSITIVE_INFINITY;
-    for (const entry of this.#entries.values()) {
-      if (entry.state === 'idle' && entry.notBefore < first) first = entry.notBefore;
-    }
-    return first;
+    return this.#nextAt;
   }
 
   #settle(address: PeerAddress): Entry | null {
@@ -106,6 +110,7 @@ export class Dialer {
       if (this.#entries.size >= ADDRESSES_MAX) return null;
       entry = { address, state: 'idle', failures: 0, notBefore: Number.NEGATIVE_INFINITY };
       this.#entries.set(key, entry);
+      this.#nextAt = Number.NEGATIVE_INFINITY;
     }
     return entry;
   }

@@ -51,7 +51,7 @@ export const LIMITS: Limits = {
   chokeRoundMs: 2000,
   chokeTurnMs: 4000,
   pipelineMin: 8,
-  pipelineMax: 256,
+  pipelineMax: 128,
   pipelineMs: 200,
   repeatMs: 500,
   stallMs: 10_000,

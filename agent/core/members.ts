@@ -43,6 +43,7 @@ export class Members {
 
   remove(peer: Peer, now: Ms): void {
     this.#bySlot.delete(peer.slot);
+    if (peer.down.totalBytes + peer.up.totalBytes > 0) this.#dialer.proved(peer.address);
     this.#dialer.failed(peer.address, now);
   }
 

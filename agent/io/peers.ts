@@ -164,7 +164,7 @@ function plainHost(host: string): string {
 class Sink {
   data: (chunk: Uint8Array) => void = () => {};
   readonly onread: OnReadOpts = {
-    buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    buffer: new Uint8Array(READ_BYTES),
     callback: (bytes, buffer) => {
       this.data(buffer.subarray(0, bytes));
       return true;
