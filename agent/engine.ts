@@ -50,6 +50,8 @@ export class Engine {
   readonly #parties = new Map<string, Party>();
   readonly #transfers = new Set<Transfer>();
   readonly #dirty = new Set<Transfer>();
+  /** Conversations whose peer has not said yet who it is. */
+  readonly #greeting = new Set<WirePort>();
   #immediate: ReturnType<typeof setImmediate> | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #timerAt: Ms = Number.POSITIVE_INFINITY;
@@ -146,6 +148,7 @@ export class Engine {
   /** Leaves every swarm in good order and closes the port. */
   async stop(): Promise<void> {
     const listening = this.#options.peers.close();
+    for (const wire of this.#greeting) wire.close('leaving');
     await Promise.all([...this.#transfers].map((transfer) => transfer.leave()));
     await listening;
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -189,7 +192,11 @@ export class Engine {
   #converse(link: Link, dialed: Party | null): void {
     let party: WireListener | null = null;
     let wire: WirePort | null = null;
-    const greeting = setTimeout(() => wire?.close('did not greet in time'), this.#limits.greetingMs);
+    const timer = setTimeout(() => wire?.close('did not greet in time'), this.#limits.greetingMs);
+    const greeted = () => {
+      clearTimeout(timer);
+      if (wire !== null) this.#greeting.delete(wire);
+    };
     const meet = (found: Party) => found.meet(link, () => wire!);
     const listener: WireListener = {
       asked: (infoHash) => {
@@ -198,7 +205,7 @@ export class Engine {
         return found?.subject ?? null;
       },
       ready: (peerId, fast) => {
-        clearTimeout(greeting);
+        greeted();
         party?.ready(peerId, fast);
       },
       said: (message) => party?.said(message),
@@ -206,12 +213,13 @@ export class Engine {
       block: (stretch, bytes) => party?.block(stretch, bytes),
       info: (bytes) => party?.info(bytes),
       closed: (reason) => {
-        clearTimeout(greeting);
+        greeted();
         party?.closed(reason);
       },
     };
     if (dialed !== null) party = meet(dialed);
     const self = { peerId: this.#options.peerId, port: this.port, requestsMax: this.#limits.queueMax };
     wire = this.#options.openWire(link, self, dialed?.subject ?? null, listener);
+    this.#greeting.add(wire);
   }
 }

@@ -2,14 +2,18 @@
 // holds what is incomplete and copies nothing else; what a message means is decided elsewhere.
 
 import type { Stretch } from './events.ts';
-import { BLOCK_BYTES, MIB } from './units.ts';
+import { BLOCK_BYTES, KIB, MIB } from './units.ts';
 
 export const HANDSHAKE_BYTES = 68;
 const PROTOCOL = Uint8Array.from('\x13BitTorrent protocol', (letter) => letter.charCodeAt(0));
 /** Length, id, piece, begin: what comes before a block. */
 const BLOCK_HEADER_BYTES = 13;
+/** No message is longer: the bitfield of the most pieces that a torrent may have is a quarter of it. */
+const MESSAGE_MAX = MIB;
 /** Extension messages and ids that we do not know: BEP 9 needs 16 KiB and a little. */
-const OTHER_MESSAGE_MAX = MIB;
+const OTHER_MESSAGE_MAX = 64 * KIB;
+/** The memory for incomplete messages shrinks to this when a longer one has been delivered. */
+const HELD_BYTES = 256;
 /** A bitfield before the number of pieces is known (magnet). */
 const BITFIELD_MAX = 2 ** 18;
 
@@ -51,7 +55,7 @@ export class Framer {
   pieceCount: number | null = null;
   #greeted = false;
   /** The beginning of something whose rest has not come yet. */
-  #held = new Uint8Array(256);
+  #held = new Uint8Array(HELD_BYTES);
   #heldBytes = 0;
   #block: Stretch | null = null;
   #blockLeft = 0;
@@ -86,8 +90,10 @@ export class Framer {
         at += this.#hold(chunk, at, need);
         continue;
       }
-      if (held) this.#heldBytes = 0;
-      else at += need;
+      if (held) {
+        this.#heldBytes = 0;
+        if (source.length > HELD_BYTES) this.#held = new Uint8Array(HELD_BYTES);
+      } else at += need;
       this.#deliver(source, from, need);
     }
     this.#tellWish();
@@ -105,7 +111,7 @@ export class Framer {
     if (available < 4) return 4;
     const length = u32(bytes, at);
     if (length === 0) return 4;
-    if (length > OTHER_MESSAGE_MAX) return `a message of ${length} bytes`;
+    if (length > MESSAGE_MAX) return `a message of ${length} bytes`;
     if (available < 5) return 5;
     const id = bytes[at + 4]!;
     const fault = this.#lengthFault(id, length);
@@ -117,7 +123,7 @@ export class Framer {
     const fixed = FIXED_LENGTH.get(id);
     if (fixed !== undefined) return length !== fixed;
     if (id === MESSAGE.piece) return length <= 9 || length > 9 + BLOCK_BYTES;
-    if (id !== MESSAGE.bitfield) return id === MESSAGE.extended && length < 2;
+    if (id !== MESSAGE.bitfield) return length > OTHER_MESSAGE_MAX || (id === MESSAGE.extended && length < 2);
     return this.pieceCount === null ? length > BITFIELD_MAX : length !== 1 + Math.ceil(this.pieceCount / 8);
   }
 
