@@ -12,7 +12,7 @@ const BLOCK_HEADER_BYTES = 13;
 const MESSAGE_MAX = MIB;
 /** Extension messages and ids that we do not know: BEP 9 needs 16 KiB and a little. */
 const OTHER_MESSAGE_MAX = 64 * KIB;
-/** The memory for incomplete messages shrinks to this when a longer one has been delivered. */
+/** The first memory for incomplete messages: it grows to what comes, and shrinks again after a large bitfield. */
 const HELD_BYTES = 256;
 /** A bitfield before the number of pieces is known (magnet). */
 const BITFIELD_MAX = 2 ** 18;
@@ -92,7 +92,7 @@ export class Framer {
       }
       if (held) {
         this.#heldBytes = 0;
-        if (source.length > HELD_BYTES) this.#held = new Uint8Array(HELD_BYTES);
+        if (source.length > 4 + OTHER_MESSAGE_MAX) this.#held = new Uint8Array(HELD_BYTES);
       } else at += need;
       this.#deliver(source, from, need);
     }
