@@ -15,7 +15,7 @@ const BAR_WIDTH = 24;
 export class Progress {
   readonly #out: Writable;
   readonly #label: string;
-  readonly #total: number;
+  #total: number;
   readonly #terminal: boolean;
   readonly #startedMs: Ms = performance.now();
   #drawnMs: Ms = this.#startedMs;
@@ -37,8 +37,9 @@ export class Progress {
     this.#write(nowMs);
   }
 
-  /** Draws the last state and leaves the line. */
+  /** The work is done: what was done is all there was, whatever the estimate. Draws that and leaves the line. */
   end(): void {
+    this.#total = this.#done;
     this.#write(performance.now());
     if (this.#terminal) this.#out.write('\n');
   }
