@@ -22,10 +22,18 @@ export interface Made {
   readonly space: Buffer;
 }
 
+const folders: string[] = [];
+const sweep = (folder: string) => rmSync(folder, { recursive: true, force: true });
+// A program that is stopped after its folder is gone may write into it once more.
+process.once('exit', () => {
+  for (const folder of folders) sweep(folder);
+});
+
 /** A folder below the system's own for temporary ones; removed when the test ends. */
 export function scratch(test: { after(done: () => void): void }, root = tmpdir()): string {
   const folder = mkdtempSync(join(root, 'swarmboot-test-'));
-  test.after(() => rmSync(folder, { recursive: true, force: true }));
+  folders.push(folder);
+  test.after(() => sweep(folder));
   return folder;
 }
 
