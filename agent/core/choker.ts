@@ -14,6 +14,8 @@ export interface ChokeCandidate {
   /** When it was unchoked last; -Infinity for never. */
   readonly unchokedAt: Ms;
   readonly unchoked: boolean;
+  /** How often it was unchoked. */
+  readonly turns: number;
 }
 
 export interface ChokeRules {
@@ -43,10 +45,11 @@ export function chooseUnchoked(
     for (const peer of givers.slice(0, Math.max(1, rules.slots - 1))) chosen.add(peer.slot);
   }
   const waiting = eligible.filter((peer) => !chosen.has(peer.slot));
-  // Peers in the middle of their turn come first, then by the time since their last turn began.
+  // Peers in the middle of their turn come first, then by the time since their last turn began; of those whose turns began
+  // together, the one with fewer.
   const inTurn = (peer: ChokeCandidate) => peer.unchoked && now - peer.unchokedAt < rules.turnMs;
   waiting.sort(
-    (a, b) => Number(inTurn(b)) - Number(inTurn(a)) || a.unchokedAt - b.unchokedAt || a.slot - b.slot,
+    (a, b) => Number(inTurn(b)) - Number(inTurn(a)) || a.unchokedAt - b.unchokedAt || a.turns - b.turns,
   );
   for (const peer of waiting.slice(0, Math.max(0, rules.slots - chosen.size))) chosen.add(peer.slot);
   return chosen;

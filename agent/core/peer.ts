@@ -41,6 +41,7 @@ export class Peer {
   /** We let it download. */
   unchoked = false;
   unchokedAt: Ms = Number.NEGATIVE_INFINITY;
+  turns = 0;
   /** It wants to download. */
   interested = false;
   /** Requests of blocks that it waits for, oldest first. */

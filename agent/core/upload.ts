@@ -81,6 +81,7 @@ export class Upload {
       downBytesPerSec: peer.down.rate(now),
       unchoked: peer.unchoked,
       unchokedAt: peer.unchokedAt,
+      turns: peer.turns,
     }));
     const chosen = chooseUnchoked(
       candidates,
@@ -94,6 +95,7 @@ export class Upload {
         taken += round ? 0 : 1;
         peer.unchoked = true;
         peer.unchokedAt = now;
+        peer.turns++;
         commands.push({ type: 'unchoke', slot: peer.slot });
       } else if (peer.unchoked && round) {
         peer.unchoked = false;
