@@ -215,6 +215,8 @@ export class Transfer implements Party {
     if (wire === undefined) return;
     switch (command.type) {
       case 'drop':
+        if (command.ban)
+          this.#options.log('peer banned', { torrent: this.torrent.name, reason: command.reason });
         this.#wires.delete(command.slot);
         return wire.close(command.reason);
       case 'sendField':

@@ -31,7 +31,7 @@ const EXECUTABLE = {
   output: 'swarmboot-agent',
   executable: './node',
   disableExperimentalSEAWarning: true,
-  // A code cache saves 12 ms of 95 at the start, and is not the same twice.
+  // A code cache would save a few milliseconds at the start, and is not the same twice.
   useCodeCache: false,
   execArgv: NODE_FLAGS,
   // What the environment or the command line says is for the agent, never for its Node.

@@ -23,7 +23,7 @@ const FOLLOW_MS: Ms = 1000;
 const HTTP_LIMITS = { maxHeaderSize: 8192, requestTimeout: 10_000, headersTimeout: 10_000 };
 const HTTP_CONNECTIONS_MAX = 4096;
 /** What the engine says that an admin wants to read; the comings and goings of peers are not among it. */
-const FACTS = new Set(['announce failed', 'tracker warns', 'not seeded', 'serving failed']);
+const FACTS = new Set(['announce failed', 'tracker warns', 'not seeded', 'peer banned']);
 
 export const serve: Command = {
   name: 'serve',

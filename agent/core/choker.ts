@@ -28,8 +28,7 @@ export interface ChokeRules {
 /**
  * The slots that shall be unchoked from now on. A leecher gives all places but one to those who give it most, and the
  * last to whoever has waited longest (optimistic unchoke, BEP 3). A seeder has nothing to gain, so it goes round:
- * each peer has its turn, then the one that waited longest has the place (facts of the field: 9 % better on equal
- * hosts than favouring the fastest).
+ * each peer has its turn, then the one that waited longest has the place.
  */
 export function chooseUnchoked(
   candidates: readonly ChokeCandidate[],

@@ -9,7 +9,6 @@ export const EXIT_STATUS = {
   catalog: 4,
   tracker: 6,
   staging: 7,
-  download: 8,
   archive: 9,
   extract: 10,
   network: 11,

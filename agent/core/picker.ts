@@ -79,10 +79,6 @@ export class Picker {
     return this.#active.size;
   }
 
-  availability(piece: number): number {
-    return this.#availability[piece]!;
-  }
-
   /** A connected peer has one more piece. */
   gained(piece: number): void {
     this.#availability[piece]!++;

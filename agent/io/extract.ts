@@ -43,7 +43,7 @@ export interface ExtractResult extends JudgeResult {
   readonly notes: readonly string[];
 }
 
-/** Node's own default of 16 KiB makes zstd 2.4 times slower. */
+/** Node's own default of 16 KiB costs a turn of the event loop far too often. */
 const CHUNK_BYTES = 128 * KIB;
 /** What may follow the end-of-archive records: the rest of the largest tape record, and no bomb of zeros. */
 const PADDING_BYTES_MAX = 4 * MIB;

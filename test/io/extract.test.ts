@@ -321,7 +321,7 @@ test('a stopped extraction ends with the reason and leaves no child', async (t) 
 
 test('a source that fails is told as it failed', async (t) => {
   const { target } = arena(t);
-  const reason = new SwarmbootError('download', 'the swarm is gone');
+  const reason = new SwarmbootError('staging', 'the swarm is gone');
   for (const compression of ['none', 'zstd'] as const) {
     async function* broken(): AsyncGenerator<Uint8Array> {
       yield PACKED[compression].slice(0, 20);
