@@ -19,7 +19,7 @@ import type { LogFact } from './core/ports.ts';
 import { formatEvent, type InstallEvent, plainText } from './core/report.ts';
 import type { Rooms } from './core/rooms.ts';
 import { Install } from './install.ts';
-import { fetchCatalog, fetchTorrent, readTorrentSource } from './io/catalog.ts';
+import { fetchCatalog, fetchFile, fetchTorrent, readTorrentSource } from './io/catalog.ts';
 import { digests } from './io/digest.ts';
 import { extract } from './io/extract.ts';
 import { kernelCommandLine, machine, memoryAvailableBytes, poolAt, pools, readIfThere } from './io/host.ts';
@@ -87,7 +87,7 @@ function collectParams(flags: Flags) {
 function openRooms(params: Params, log: LogFact, tell: (event: InstallEvent) => void): Rooms {
   const { bind, port, uploadMaxBytesPerSec } = params;
   return {
-    catalog: { fetchCatalog, fetchTorrent, readTorrentSource },
+    catalog: { fetchCatalog, fetchFile, fetchTorrent, readTorrentSource },
     host: {
       pools,
       poolAt,

@@ -154,7 +154,7 @@ class ImageServer {
   }
 
   #catalog(): Catalog {
-    return { format: 1, entries: [...this.seeder.seeded.values()].map(({ entry }) => entry) };
+    return { format: 1, entries: [...this.seeder.seeded.values()].map(({ entry }) => entry), files: [] };
   }
 
   /** A torrent without trackers gets ours, under the address by which the asker reached us. */

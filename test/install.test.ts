@@ -73,6 +73,7 @@ const CATALOG: Catalog = {
     entryOf('rack', 'override'),
     entryOf('other', 'image'),
   ],
+  files: [],
 };
 
 function pool(folder: string): Pool {
@@ -102,6 +103,7 @@ class FakeRooms implements Rooms {
       return CATALOG;
     },
     fetchTorrent: async (_server: URL, entry: CatalogEntry) => torrentBytes(entry.file),
+    fetchFile: async () => new Uint8Array(),
     readTorrentSource: async () => ({ kind: 'torrent' as const, bytes: torrentBytes('alone.tar.gz') }),
   };
 

@@ -104,7 +104,9 @@ async function startSite(t: TestContext, options: NodeOptions = {}, lie: Partial
   const server = createServer((request, response) => {
     const found = offers.find(({ entry }) => request.url === `/torrents/${entry.name}.torrent`);
     if (request.url === '/catalog.json') {
-      response.end(JSON.stringify({ format: 1, entries: offers.map(({ entry }) => ({ ...entry, ...lie })) }));
+      response.end(
+        JSON.stringify({ format: 1, entries: offers.map(({ entry }) => ({ ...entry, ...lie })), files: [] }),
+      );
     } else response.writeHead(found ? 200 : 404).end(found?.file);
   });
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));

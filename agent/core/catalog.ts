@@ -32,10 +32,26 @@ export interface CatalogEntry {
   readonly infoHashV2: string;
 }
 
+/** A small file of the site that installs read: a disk layout, or a script. Fetched over HTTP, believed by its hash. */
+export interface SiteFile {
+  /** Below the repository; fits SITE_PATH. */
+  readonly path: string;
+  /** Bytes, at most SITE_FILE_BYTES_MAX. */
+  readonly size: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+}
+
 export interface Catalog {
   readonly format: 1;
   readonly entries: readonly CatalogEntry[];
+  readonly files: readonly SiteFile[];
 }
+
+/** `layouts/NAME.json`, `scripts/PHASE/NNclass.description`. */
+export const SITE_PATH =
+  /^(?:layouts\/[A-Za-z0-9][A-Za-z0-9._-]{0,127}\.json|scripts\/(?:pre-install|main-install|post-install)\/\d\d[A-Za-z0-9][A-Za-z0-9_-]{0,127}\.[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/;
+export const SITE_FILE_BYTES_MAX = MIB;
 
 /** What a catalog entry may be called. */
 export const ENTRY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -57,7 +73,18 @@ export function parseCatalog(text: string): Catalog {
     if (names.has(name)) throw fault(`the catalog names "${name}" twice`);
     names.add(name);
   }
-  return { format: 1, entries };
+  if (!Array.isArray(fields.files)) throw bad('the catalog', 'files', fields.files, 'a list');
+  const files = fields.files.map((value: unknown, i) => parseSiteFile(value, `file ${i + 1} of the catalog`));
+  return { format: 1, entries, files };
+}
+
+function parseSiteFile(value: unknown, where: string): SiteFile {
+  const fields = fieldsOf(value, where);
+  return {
+    path: pattern(fields, 'path', where, SITE_PATH, 'the path of a layout or a script'),
+    size: count(fields, 'size', where, 0, SITE_FILE_BYTES_MAX),
+    sha256: pattern(fields, 'sha256', where, /^[0-9a-f]{64}$/, '64 lower-case hex digits'),
+  };
 }
 
 /** Checks one entry. `where` names it in errors. Throws SwarmbootError('catalog') that names the entry and the field. */

@@ -15,6 +15,14 @@ export const EXIT_STATUS = {
   repository: 12,
   missing: 13,
   interrupted: 14,
+  layout: 15,
+  disk: 16,
+  system: 17,
+  script: 18,
+  report: 19,
+  nodes: 20,
+  build: 21,
+  memory: 22,
 } as const;
 
 export type ErrorCode = keyof typeof EXIT_STATUS;

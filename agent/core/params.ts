@@ -9,10 +9,13 @@ import {
   DEFAULT_HTTP_PORT,
   flag,
   folder,
+  hostName,
   type Kind,
   name,
   names,
+  postAction,
   server,
+  stages,
   torrent,
   whole,
 } from './values.ts';
@@ -101,6 +104,61 @@ const TABLE = {
   ),
   boelFolder: row(['BOEL_DIR', 'si.boel-dir'], folder, '/', 'BOEL binaries', 'Where they are extracted.'),
   target: row(['TARGET', 'si.target'], folder, '/a', 'extract', 'Where the image is extracted.'),
+  hostName: optional(
+    ['HOSTNAME', 'si.host-name'],
+    hostName,
+    'finish',
+    'Name of this node; absent: the one that DHCP gave.',
+  ),
+  groups: row(
+    ['GROUPNAMES', 'si.groups'],
+    names,
+    '',
+    'catalog',
+    'Groups of this node: their scripts and layouts apply to it.',
+  ),
+  disksLayout: row(
+    ['DISKS_LAYOUT', 'si.disks-layout'],
+    name,
+    'none',
+    'disks',
+    'The disk layout. `search`, the default in the RAM disk: the first there is, named like the host, a group, the host without its number, the image, or `default`. `none`: no disk is touched, the image goes into the folder TARGET.',
+  ),
+  dryRun: row(
+    ['DRY_RUN', 'si.dry-run'],
+    flag,
+    'n',
+    'catalog',
+    'Prints what would be done to the disks, and ends before anything is written.',
+  ),
+  breakStages: row(
+    ['BREAK', 'si.break'],
+    stages,
+    '',
+    'every stage',
+    'A shell on the console before each of these stages.',
+  ),
+  postAction: row(
+    ['POST_ACTION', 'si.post-action'],
+    postAction,
+    'reboot',
+    'post-action',
+    'What follows an install on disks; after one into a folder, nothing does.',
+  ),
+  shellOnFail: row(
+    ['SHELL_ON_FAIL', 'si.shell-on-fail'],
+    flag,
+    'n',
+    '/init',
+    'A shell on the console of the RAM disk when the install has failed.',
+  ),
+  wait: row(
+    ['WAIT', 'si.wait'],
+    flag,
+    'n',
+    'parameters',
+    'Installs nothing: shows what this machine is, tells the image server, and starts anew once that has armed it.',
+  ),
   stagingPool: optional(
     ['BITTORRENT_STAGING', 'si.bittorrent-staging'],
     folder,
@@ -177,13 +235,12 @@ const ROWS: readonly (Row<unknown> & { readonly field: string })[] = Object.entr
 
 /** Names of SystemImager that mean something to it and nothing yet to this agent. */
 const NOT_YET: ReadonlySet<string> = new Set(
-  `BITTORRENT SCRIPTNAME DISKS_LAYOUT NETWORK_CONFIG INSTALL_IFACE TMPFS_STAGING MONITOR_SERVER MONITOR_PORT
+  `BITTORRENT SCRIPTNAME NETWORK_CONFIG INSTALL_IFACE TMPFS_STAGING MONITOR_SERVER MONITOR_PORT
   MONITOR_CONSOLE LOG_SERVER LOG_SERVER_PORT SSH SSHD SSH_USER SSH_DOWNLOAD_URL FLAMETHROWER_DIRECTORY_PORTBASE
-  ETHER_SLEEP SKIP_LOCAL_CFG LAST_ROOT GROUPNAMES GROUP_OVERRIDES si.image-version si.script-name si.config
-  si.disks-layout si.network-config si.install-iface si.dl-protocol si.tmpfs-staging si.monitor-server si.monitor-port
+  ETHER_SLEEP SKIP_LOCAL_CFG LAST_ROOT GROUP_OVERRIDES si.image-version si.script-name si.config
+  si.network-config si.install-iface si.dl-protocol si.tmpfs-staging si.monitor-server si.monitor-port
   si.monitor-console si.log-server-port si.ssh-client si.ssh-server si.ssh-user si.ssh-download-url
-  si.flamethrower-directory-portbase si.skip-local-cfg si.post-action si.selinux-relabel si.term si.debug
-  si.break`.split(/\s+/),
+  si.flamethrower-directory-portbase si.skip-local-cfg si.selinux-relabel si.term si.debug`.split(/\s+/),
 );
 
 /** Names that nobody else would give; a kernel command line is full of others, `console=` among them. */
@@ -231,13 +288,16 @@ function contradictions(params: Params): string[] {
     const missing = [];
     if (params.imageServer === null)
       missing.push('IMAGESERVER is missing: name the image server, or give TORRENT');
-    if (params.imageName === null) missing.push('IMAGENAME is missing: name the image, or give TORRENT');
+    if (params.imageName === null && !params.wait)
+      missing.push('IMAGENAME is missing: name the image, or give TORRENT');
     return missing;
   }
   const needless: [string, boolean][] = [
     ['IMAGENAME', params.imageName !== null],
     ['OVERRIDES', params.overrides.length > 0],
     ['BOELNAME', params.boelName !== null],
+    ['WAIT', params.wait],
+    ['DISKS_LAYOUT', !['none', 'search'].includes(params.disksLayout)],
   ];
   return needless
     .filter(([, given]) => given)

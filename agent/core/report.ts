@@ -5,17 +5,24 @@ import type { SeedWaitSight } from './seedwait.ts';
 import { formatBytes, formatDuration, formatRate, type Ms } from './units.ts';
 import type { SwarmView } from './view.ts';
 
-/** In the order in which they run. */
+/** In the order in which they run; an install into a folder has none of those that are about disks. */
 export const STAGES = [
   'parameters',
   'catalog',
   'BOEL binaries',
+  'pre-install',
+  'disks',
   'staging',
   'image',
   'extract',
   'overrides',
+  'main-install',
+  'finish',
+  'boot loader',
+  'post-install',
   'seed-wait',
   'leave',
+  'post-action',
 ] as const;
 
 export type StageName = (typeof STAGES)[number];

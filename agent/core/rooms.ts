@@ -2,7 +2,7 @@
 // fakes. Types only: nothing here runs.
 
 import type { Bitfield } from './bitfield.ts';
-import type { Catalog, CatalogEntry, Compression } from './catalog.ts';
+import type { Catalog, CatalogEntry, Compression, SiteFile } from './catalog.ts';
 import type { Magnet } from './magnet.ts';
 import type { StorePort } from './ports.ts';
 import type { InstallEvent } from './report.ts';
@@ -77,6 +77,8 @@ export interface CatalogRoom {
   fetchCatalog(server: URL, signal: AbortSignal): Promise<Catalog>;
   /** The bytes of a .torrent file, yet to be believed. */
   fetchTorrent(server: URL, entry: CatalogEntry, signal: AbortSignal): Promise<Uint8Array>;
+  /** A site file, whole and with the hash that the catalog promises. */
+  fetchFile(server: URL, file: SiteFile, signal: AbortSignal): Promise<Uint8Array>;
   /** What TORRENT stands for. */
   readTorrentSource(
     source: string,

@@ -3,6 +3,8 @@
 
 import { parseAddress } from './address.ts';
 import { ENTRY_NAME } from './catalog.ts';
+import { HOST_NAME } from './lease.ts';
+import { STAGES, type StageName } from './report.ts';
 
 /** A kind of value: what it is called in the manual and in a fault, and how its text is read. */
 export interface Kind<T> {
@@ -34,6 +36,28 @@ export const names: Kind<readonly string[]> = {
     return list.every((item) => ENTRY_NAME.test(item)) ? Object.freeze(list) : undefined;
   },
 };
+
+export const hostName: Kind<string> = {
+  expects: 'a host name without dots',
+  read: (text) => (HOST_NAME.test(text) ? text : undefined),
+};
+
+/** Stages as the kernel command line spells them: `boot-loader`. */
+export const stages: Kind<readonly StageName[]> = {
+  expects: `stages with commas between, of ${STAGES.map(spelled).join(', ')}`,
+  read: (text) => {
+    const list = splitList(text).map((word) => STAGES.find((stage) => spelled(stage) === word));
+    return list.every((stage) => stage !== undefined) ? Object.freeze(list) : undefined;
+  },
+};
+
+export const postAction: Kind<PostAction> = {
+  expects: 'reboot, kexec, poweroff or shell',
+  read: (text) => POST_ACTIONS.find((action) => action === text),
+};
+
+export const POST_ACTIONS = ['reboot', 'kexec', 'poweroff', 'shell'] as const;
+export type PostAction = (typeof POST_ACTIONS)[number];
 
 export const address: Kind<string> = {
   expects: 'an IPv4 or IPv6 address',
@@ -72,6 +96,10 @@ export function whole(unit: string, min: number, max: number, scale = 1): Kind<n
       return value >= min && value <= max ? value * scale : undefined;
     },
   };
+}
+
+function spelled(stage: StageName): string {
+  return stage.toLowerCase().replaceAll(' ', '-');
 }
 
 function splitList(text: string): string[] {

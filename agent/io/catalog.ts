@@ -1,12 +1,13 @@
 // Catalogs, torrents and magnet links, fetched or read from wherever the caller says. What they mean is decided in
 // core; here they are only brought, within limits of size and time.
 
+import { hash } from 'node:crypto';
 import { open } from 'node:fs/promises';
 import { get as getHttp, type IncomingMessage } from 'node:http';
 import { get as getHttps } from 'node:https';
 import { isIP } from 'node:net';
 import { BENCODE_BYTES_MAX } from '../core/bencode.ts';
-import { type Catalog, type CatalogEntry, parseCatalog } from '../core/catalog.ts';
+import { type Catalog, type CatalogEntry, parseCatalog, type SiteFile } from '../core/catalog.ts';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
 import { nameFault } from '../core/filelist.ts';
 import type { Magnet } from '../core/magnet.ts';
@@ -29,6 +30,16 @@ export async function fetchCatalog(server: URL, signal: AbortSignal): Promise<Ca
 /** The .torrent file of `entry`, as bytes yet to be believed. Throws SwarmbootError('catalog'). */
 export function fetchTorrent(server: URL, entry: CatalogEntry, signal: AbortSignal): Promise<Uint8Array> {
   return fetchBytes(below(server, `torrents/${entry.name}.torrent`), BENCODE_BYTES_MAX, signal);
+}
+
+/** A site file, believed by its size and hash. Throws SwarmbootError('catalog'). */
+export async function fetchFile(server: URL, file: SiteFile, signal: AbortSignal): Promise<Uint8Array> {
+  const bytes = await fetchBytes(below(server, `files/${file.path}`), file.size, signal);
+  if (bytes.length === file.size && hash('sha256', bytes, 'hex') === file.sha256) return bytes;
+  throw new SwarmbootError(
+    'catalog',
+    `${file.path} from ${server.href} is not what the catalog promises; if it was not just being changed, look at the image server`,
+  );
 }
 
 export type TorrentSource =

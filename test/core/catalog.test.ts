@@ -18,6 +18,11 @@ const ENTRY: CatalogEntry = {
   infoHashV2: '2c'.repeat(32),
 };
 
+const FILES = [
+  { path: 'layouts/default.json', size: 400, sha256: '3d'.repeat(32) },
+  { path: 'scripts/post-install/10all.motd', size: 0, sha256: '4e'.repeat(32) },
+];
+
 const refusal = (reason: RegExp) => (error: unknown) =>
   error instanceof SwarmbootError && error.code === 'catalog' && reason.test(error.message);
 
@@ -30,9 +35,14 @@ test('a catalog is read; fields that are not known are left out', () => {
     unpackedSize: 0,
     entryCount: 0,
   };
-  const text = JSON.stringify({ format: 1, entries: [{ ...ENTRY, colour: 'red' }, other], colour: 'blue' });
-  deepEqual(parseCatalog(text), { format: 1, entries: [ENTRY, other] });
-  deepEqual(parseCatalog('{"format":1,"entries":[]}'), { format: 1, entries: [] });
+  const text = JSON.stringify({
+    format: 1,
+    entries: [{ ...ENTRY, colour: 'red' }, other],
+    files: FILES,
+    colour: 'blue',
+  });
+  deepEqual(parseCatalog(text), { format: 1, entries: [ENTRY, other], files: FILES });
+  deepEqual(parseCatalog('{"format":1,"entries":[],"files":[]}'), { format: 1, entries: [], files: [] });
 });
 
 describe('a catalog is refused', () => {
@@ -46,6 +56,25 @@ describe('a catalog is refused', () => {
       'with an entry that is null',
       '{"format":1,"entries":[null]}',
       /entry 1 of the catalog is not a JSON object/,
+    ],
+    ['without files', '{"format":1,"entries":[]}', /"files" is missing/],
+    ...[
+      'layouts/../x.json',
+      'layouts/.x.json',
+      'scripts/10all.x',
+      'scripts/post-install/all.x',
+      'scripts/post-install/10all.x/y',
+      'catalog/x.json',
+      '/layouts/x.json',
+    ].map((path): [string, string, RegExp] => [
+      `with a file at ${path}`,
+      JSON.stringify({ format: 1, entries: [], files: [{ ...FILES[0], path }] }),
+      /in file 1 of the catalog, "path" is/,
+    ]),
+    [
+      'with a file that is too large',
+      JSON.stringify({ format: 1, entries: [], files: [{ ...FILES[0], size: 2 ** 21 }] }),
+      /"size" is 2097152/,
     ],
     ['with a name twice', JSON.stringify({ format: 1, entries: [ENTRY, ENTRY] }), /"debian-12" twice/],
   ];

@@ -43,6 +43,14 @@ test('without any more than server and image, every default of the table holds',
     boelName: null,
     boelFolder: '/',
     target: '/a',
+    hostName: null,
+    groups: [],
+    disksLayout: 'none',
+    dryRun: false,
+    breakStages: [],
+    postAction: 'reboot',
+    shellOnFail: false,
+    wait: false,
     stagingPool: null,
     pollingMs: 5000,
     seedWait: true,
@@ -53,6 +61,25 @@ test('without any more than server and image, every default of the table holds',
     bind: '::',
     console: 'text',
   });
+});
+
+test('a break names stages as the command line can spell them', () => {
+  assert.deepEqual(read({ 'si.break': 'disks,boot-loader,boel-binaries' }).breakStages, [
+    'disks',
+    'boot loader',
+    'BOEL binaries',
+  ]);
+  assert.match(faultsOf(source({ ...ENOUGH, BREAK: 'boot' })), /BREAK="boot".*expected stages/);
+});
+
+test('what follows an install is one of four things', () => {
+  assert.equal(read({ 'si.post-action': 'kexec' }).postAction, 'kexec');
+  assert.match(faultsOf(source({ ...ENOUGH, POST_ACTION: 'beep' })), /expected reboot, kexec/);
+});
+
+test('a waiting machine needs no image', () => {
+  const { params } = readParams([source({ IMAGESERVER: 'server', WAIT: 'y' })]);
+  assert.equal(params.wait, true);
 });
 
 test('parameters are frozen', () => {

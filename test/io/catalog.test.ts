@@ -8,7 +8,13 @@ import { parseCatalogEntry } from '../../agent/core/catalog.ts';
 import { type ErrorCode, SwarmbootError } from '../../agent/core/errors.ts';
 import { formatMagnet } from '../../agent/core/magnet.ts';
 import { hex } from '../../agent/core/units.ts';
-import { fetchCatalog, fetchTorrent, readMagnet, readTorrentSource } from '../../agent/io/catalog.ts';
+import {
+  fetchCatalog,
+  fetchFile,
+  fetchTorrent,
+  readMagnet,
+  readTorrentSource,
+} from '../../agent/io/catalog.ts';
 import { makeTorrent, noise, scratch } from '../content.ts';
 
 const ENTRY = parseCatalogEntry({
@@ -24,7 +30,7 @@ const ENTRY = parseCatalogEntry({
   infoHash: '00'.repeat(20),
   infoHashV2: '00'.repeat(32),
 });
-const CATALOG = JSON.stringify({ format: 1, entries: [ENTRY] });
+const CATALOG = JSON.stringify({ format: 1, entries: [ENTRY], files: [] });
 const never = new AbortController().signal;
 
 const refusal = (code: ErrorCode, reason: RegExp) => (error: unknown) =>
@@ -48,10 +54,25 @@ describe('over HTTP', () => {
       asked.push(request.url);
       response.end(request.url?.endsWith('.json') ? CATALOG : 'torrent');
     });
-    deepEqual(await fetchCatalog(server, never), { format: 1, entries: [ENTRY] });
+    deepEqual(await fetchCatalog(server, never), { format: 1, entries: [ENTRY], files: [] });
     equal(String(await fetchTorrent(new URL('/site', server), ENTRY, never)), 'torrent');
     equal(String(await fetchTorrent(new URL('/site/', server), ENTRY, never)), 'torrent');
     deepEqual(asked, ['/catalog.json', '/site/torrents/debian.torrent', '/site/torrents/debian.torrent']);
+  });
+
+  test('a site file is believed by its size and hash', async (context) => {
+    const server = await serve(context, (request, response) => {
+      response.end(request.url === '/files/layouts/default.json' ? '{}' : '{');
+    });
+    const sha256 = '44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a';
+    equal(String(await fetchFile(server, { path: 'layouts/default.json', size: 2, sha256 }, never)), '{}');
+    for (const wrong of [
+      { path: 'layouts/other.json', size: 2, sha256 },
+      { path: 'layouts/default.json', size: 3, sha256 },
+      { path: 'layouts/default.json', size: 2, sha256: '00'.repeat(32) },
+    ]) {
+      await rejects(fetchFile(server, wrong, never), refusal('catalog', /is not what the catalog promises/));
+    }
   });
 
   test('a redirect within the server is followed', async (context) => {
