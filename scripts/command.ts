@@ -39,6 +39,7 @@ export interface Terminal {
 }
 
 export interface Command {
+  /** One word or two: `serve`, `initrd build`. */
   readonly name: string;
   /** The words after the name: `NAME --from DIR`. */
   readonly synopsis: string;
@@ -57,17 +58,22 @@ export async function runCommand(
   argv: readonly string[],
   terminal: Terminal,
 ): Promise<number> {
-  const [first = '', ...rest] = argv;
+  const [first = ''] = argv;
   let speaker = 'swarmboot';
   try {
     if (first === '--version') return print(terminal, `swarmboot ${version}\n`);
     if (first === '--help' || first === 'help') return print(terminal, overview(commands));
     const names = commands.map((command) => command.name);
-    const command = commands.find((candidate) => candidate.name === first);
     if (first === '') throw usage(`no command is given; one of: ${names.join(', ')}; see swarmboot --help`);
-    if (command === undefined) throw usage(`no command or option "${first}"; ${suggestion(first, names)}`);
+    // Some commands have a name of two words: `initrd build`.
+    const given = [1, 2].map((words) => argv.slice(0, words).join(' '));
+    const command = commands.find(({ name }) => given.includes(name));
+    if (command === undefined) {
+      const meant = commands.some(({ name }) => name.startsWith(`${first} `)) ? given[1]! : first;
+      throw usage(`no command or option "${meant}"; ${suggestion(meant, names)}`);
+    }
     speaker = `swarmboot ${command.name}`;
-    const args = parseArguments(rest, [...command.options, HELP]);
+    const args = parseArguments(argv.slice(command.name.split(' ').length), [...command.options, HELP]);
     if (args.flag('help')) return print(terminal, helpOf(command));
     await command.run(args, terminal);
     return 0;
