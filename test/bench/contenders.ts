@@ -4,14 +4,20 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { NODE_FLAGS } from '../../scripts/build.ts';
-import { aria2, type Client, type Job, libtorrent, rtorrent, transmission } from '../foreign/clients.ts';
+import {
+  aria2,
+  type Client,
+  type Job,
+  libtorrent,
+  rtorrent,
+  toldToGo,
+  transmission,
+} from '../foreign/clients.ts';
 import { Program } from '../foreign/process.ts';
 
 export interface Contender {
   readonly client: Client;
   readonly torrent: 'v1' | 'hybrid' | null;
-  /** Why it has fewer turns, and how many; null when it has as many as all. */
-  readonly reduced: { readonly rounds: number; readonly why: string } | null;
 }
 
 /** Bundled, as the agent is: to strip types at each start would be counted as ours. */
@@ -40,10 +46,8 @@ function ours(torrent: 'v1' | 'hybrid'): Client {
       job.host,
       String(job.port),
     ];
-    const program = new Program(process.execPath, args, job.launch);
-    const complete = (timeoutMs: number) =>
-      program.until('a complete torrent', () => program.output.includes('complete'), timeoutMs);
-    return { program, complete };
+    const program = new Program(process.execPath, args, { ...job.launch, told: true });
+    return toldToGo(program, role);
   };
   return {
     name: `Swarmboot, ${torrent}`,
@@ -104,17 +108,13 @@ function running(program: Program) {
 
 /** In the order of their rows and of their turns. */
 export const CONTENDERS: readonly Contender[] = [
-  { client: ours('v1'), torrent: 'v1', reduced: null },
-  { client: ours('hybrid'), torrent: 'hybrid', reduced: null },
-  { client: rtorrent, torrent: 'v1', reduced: null },
-  { client: aria2, torrent: 'v1', reduced: null },
-  { client: libtorrent('default'), torrent: 'v1', reduced: null },
-  { client: libtorrent('high_performance_seed'), torrent: 'v1', reduced: null },
-  {
-    client: transmission,
-    torrent: 'v1',
-    reduced: { rounds: 2, why: 'one connection of it carries 7 to 8 MB/s' },
-  },
-  { client: rsync, torrent: null, reduced: null },
-  { client: socat, torrent: null, reduced: null },
+  { client: ours('v1'), torrent: 'v1' },
+  { client: ours('hybrid'), torrent: 'hybrid' },
+  { client: rtorrent, torrent: 'v1' },
+  { client: aria2, torrent: 'v1' },
+  { client: libtorrent('default'), torrent: 'v1' },
+  { client: libtorrent('high_performance_seed'), torrent: 'v1' },
+  { client: transmission, torrent: 'v1' },
+  { client: rsync, torrent: null },
+  { client: socat, torrent: null },
 ];

@@ -1,6 +1,7 @@
-// One peer of ours: `ours.cjs seed|fetch TORRENT FILE HOST PORT`. Prints "complete" when it has the whole content, and
-// seeds until it is stopped.
+// One peer of ours: `ours.cjs seed|fetch TORRENT FILE HOST PORT`. As a leecher it prints "ready", begins when it reads a
+// line, and prints "complete" when it has the whole content; it seeds until it is stopped.
 
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { parseTorrent } from '../../agent/core/metainfo.ts';
 import { digests } from '../../agent/io/digest.ts';
@@ -22,6 +23,10 @@ async function main(): Promise<void> {
     hashes: digests,
   });
   const engine = await startPeer({ host, port: Number(port), uploadBytesPerSec: 0, log: () => {} });
+  if (role === 'fetch') {
+    process.stdout.write('ready\n');
+    await once(process.stdin, 'data');
+  }
   await engine.join(torrent, store, store.have).complete;
   process.stdout.write('complete\n');
 }

@@ -14,7 +14,7 @@ const OURS = 'Swarmboot, v1';
 
 export function report(runs: readonly Run[], contenders: readonly Contender[], sizeBytes: number): void {
   const rows = rowsOf(runs, OURS);
-  const notes = [...machine(sizeBytes), ...reductions(contenders), `Versions: ${versions(contenders)}.`];
+  const notes = [...machine(sizeBytes), `Versions: ${versions(contenders)}.`];
   const markdown = `${tableOf(rows)}\n\n${notes.join('\n')}\n`;
   mkdirSync(FOLDER, { recursive: true });
   writeFileSync(join(FOLDER, 'engine.md'), markdown);
@@ -30,16 +30,11 @@ function machine(sizeBytes: number): string[] {
   const congestion = readFileSync('/proc/sys/net/ipv4/tcp_congestion_control', 'utf8').trim();
   return [
     `One seeder to one leecher, ${formatBytes(sizeBytes)} of noise in pieces of 1 MiB, tmpfs to tmpfs, on the loopback device.`,
-    `Seeder: CPU from the start of the leecher's process until that has all; leecher: from its start. ${METHOD}; medians.`,
+    'CPU of both sides from the word to begin until the leecher has all. That word finds Swarmboot and libtorrent started',
+    `(they run on Node and Python); the other programs' own start is within. ${METHOD}; medians.`,
     `ours / it: median over the rounds of (${OURS}) / (this one), CPU of both sides. Anonymous memory: highest of all runs.`,
     `${new Date().toISOString().slice(0, 10)}, ${cpus().length} x ${cpu?.model.trim()}, ${formatBytes(totalmem())}, Linux ${release()}, TCP ${congestion}.`,
   ];
-}
-
-function reductions(contenders: readonly Contender[]): string[] {
-  return contenders.flatMap(({ client, reduced }) =>
-    reduced === null ? [] : [`${client.name} had at most ${reduced.rounds} turns: ${reduced.why}.`],
-  );
 }
 
 /** The first line with a digit that each program says of itself. */

@@ -5,6 +5,8 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { type Launch, Program } from './process.ts';
 
+const READY_MS = 30_000;
+
 /** What a client is told to do. */
 export interface Job {
   /** The .torrent file. */
@@ -26,6 +28,8 @@ export interface Job {
 /** A client at work. */
 export interface Running {
   readonly program: Program;
+  /** A leecher that is up and joins its swarm when `complete` is called; others have begun when they start. */
+  readonly waits?: boolean;
   /** Resolves when it has the whole content: it has ended by itself, or goes on as a seeder. */
   complete(timeoutMs: number): Promise<void>;
 }
@@ -172,10 +176,8 @@ export function libtorrent(profile: 'default' | 'high_performance_seed'): Readin
   const start = async (job: Job, role: 'seed' | 'fetch'): Promise<Running> => {
     const script = join(import.meta.dirname, 'libtorrent-peer.py');
     const args = [script, role, profile, job.torrent, job.folder, job.host, String(job.port)];
-    const program = new Program('/usr/bin/python3', args, job.launch);
-    const complete = (timeoutMs: number) =>
-      program.until('a complete torrent', () => program.output.includes('complete'), timeoutMs);
-    return { program, complete };
+    const program = new Program('/usr/bin/python3', args, { ...job.launch, told: true });
+    return toldToGo(program, role);
   };
   return {
     name: profile === 'default' ? 'libtorrent' : `libtorrent ${profile}`,
@@ -186,6 +188,17 @@ export function libtorrent(profile: 'default' | 'high_performance_seed'): Readin
     seed: (job) => start(job, 'seed'),
     fetch: (job) => start(job, 'fetch'),
   };
+}
+
+/** A program of ours around a peer: as a leecher it says "ready", waits for "go", and says "complete". */
+export async function toldToGo(program: Program, role: 'seed' | 'fetch'): Promise<Running> {
+  const waits = role === 'fetch';
+  if (waits) await program.until('be ready', () => program.output.includes('ready'), READY_MS);
+  const complete = (timeoutMs: number) => {
+    program.tell('go');
+    return program.until('a complete torrent', () => program.output.includes('complete'), timeoutMs);
+  };
+  return { program, waits, complete };
 }
 
 const LIBTORRENT_HASH =

@@ -1,5 +1,5 @@
-# One libtorrent peer: `libtorrent-peer.py seed|fetch PROFILE TORRENT FOLDER HOST PORT`. Prints "complete" when it has
-# the whole content, and seeds until it is stopped.
+# One libtorrent peer: `libtorrent-peer.py seed|fetch PROFILE TORRENT FOLDER HOST PORT`. As a leecher it prints "ready",
+# begins when it reads a line, and prints "complete" when it has the whole content; it seeds until it is stopped.
 
 import sys
 
@@ -31,6 +31,9 @@ params.save_path = folder
 params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
 if role == "seed":
     params.flags |= lt.torrent_flags.seed_mode
+else:
+    print("ready", flush=True)
+    sys.stdin.readline()
 session.add_torrent(params)
 while True:
     session.wait_for_alert(60000)

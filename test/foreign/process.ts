@@ -12,6 +12,8 @@ export interface Launch {
   readonly cwd?: string;
   /** Put before the command, with its arguments: a launcher that ends in exec. */
   readonly launcher?: readonly string[];
+  /** Opens its standard input, for `tell`. */
+  readonly told?: boolean;
 }
 
 export class Program {
@@ -24,10 +26,10 @@ export class Program {
   readonly #child: ChildProcess;
   #running = true;
 
-  constructor(path: string, args: readonly string[], { env, cwd, launcher = [] }: Launch = {}) {
+  constructor(path: string, args: readonly string[], { env, cwd, launcher = [], told = false }: Launch = {}) {
     const [command, ...rest] = [...launcher, path, ...args];
     const child = spawn(command!, rest, {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [told ? 'pipe' : 'ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...env },
       ...(cwd === undefined ? {} : { cwd }),
     });
@@ -39,6 +41,8 @@ export class Program {
         this.output = (this.output + chunk.toString('latin1')).slice(-OUTPUT_KEPT);
       });
     }
+    // Who has ended reads no more, and `ended` tells of that.
+    child.stdin?.on('error', () => {});
     this.ended = new Promise((resolve) => {
       const end = (status: number | null, reason = '') => {
         this.#running = false;
@@ -66,6 +70,11 @@ export class Program {
       if (performance.now() - since > timeoutMs)
         throw this.error(`did not get to ${what} in ${timeoutMs} ms`);
     }
+  }
+
+  /** Writes a line to its standard input. */
+  tell(line: string): void {
+    this.#child.stdin!.write(`${line}\n`);
   }
 
   /** Waits for a good end. Throws when it ends otherwise, or after `timeoutMs`. */
