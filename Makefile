@@ -9,11 +9,12 @@ MAKEFLAGS += --no-builtin-rules
 NPM := PATH='$(PATH)' npm
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-# Debian packages, named here only. libatomic1 is a library of Node 26 itself, binutils strips it for the agent; the third
-# line goes into the BOEL binaries.
+# Debian packages, named here only. libatomic1 is a library of Node 26 itself, binutils strips it for the agent, kmod makes
+# the tables of the kernel modules in the initrd; the others go into the BOEL binaries (and busybox into the initrd).
 PRODUCT_PACKAGES := \
-  libatomic1 binutils tar zstd acl attr \
-  busybox-static dosfstools e2fsprogs fdisk util-linux
+  libatomic1 binutils kmod tar zstd acl attr \
+  busybox-static coreutils dosfstools e2fsprogs fdisk mount util-linux \
+  mdadm lvm2 xfsprogs kexec-tools
 DEMO_PACKAGES := mmdebstrap uidmap
 TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin iproute2 openssl
 BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat
@@ -41,7 +42,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-bench \
-  check types lint tidy test boel agent manual demo picture bench-engine clean
+  check types lint tidy test agent manual demo picture bench-engine clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -77,10 +78,6 @@ tidy: node_modules/.package-lock.json
 test: packages-test types lint ## check, and every test but benchmarks and the lab: minutes
 	$(NODE_TEST) $(TESTS)
 
-boel: packages-product node_modules/.package-lock.json ## collect the BOEL binaries of this machine into build/boel
-	@rm -rf build/boel
-	@node initrd-builder/boel.ts --into build/boel
-
 agent: build/swarmboot-agent ## bundle the agent into one file and one executable, build/swarmboot-agent
 build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json
 	node scripts/build.ts
@@ -88,7 +85,7 @@ build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json
 manual: node_modules/.package-lock.json ## print the agent's table of parameters into docs/parameters.md
 	node scripts/manual.ts > docs/parameters.md
 
-demo: packages-demo node_modules/.package-lock.json build/swarmboot-agent boel ## a Debian on NODES=8 nodes of this machine (IMAGE=DIR, SIZE=1G, RATE=100 Mbit/s)
+demo: packages-demo node_modules/.package-lock.json build/swarmboot-agent ## a Debian on NODES=8 nodes of this machine (IMAGE=DIR, SIZE=1G, RATE=100 Mbit/s)
 	@node scripts/demo.ts
 
 picture: packages-demo ## draw docs/demo.svg from what the terminal shows of a real `make demo`

@@ -1,8 +1,9 @@
 // Which shared libraries a program needs, found as the loader finds them but without running anything: the ELF headers
 // are read (System V ABI, gABI chapters 4 and 5). Libraries that a program opens by name while it runs are not seen.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { BuildError } from './errors.ts';
 
 /** What the loader reads from one ELF file. */
 export interface ElfFacts {
@@ -37,12 +38,14 @@ export function readElf(path: string): ElfFacts | null {
   const bytes = readFileSync(path);
   if (bytes.length < 64 || bytes.readUInt32BE(0) !== MAGIC) return null;
   if (bytes.readUInt16BE(4) !== CLASS_64_LITTLE_ENDIAN || bytes.readUInt16LE(18) !== MACHINE_X86_64) {
-    throw new Error(`${path} is an ELF file, but not for 64-bit x86; take the tools of an x86-64 Debian`);
+    throw new BuildError(
+      `${path} is an ELF file, but not for 64-bit x86; take the tools of an x86-64 Debian`,
+    );
   }
   try {
     return readHeaders(path, bytes);
   } catch (error) {
-    throw new Error(`${path} is a damaged ELF file; install its package again`, { cause: error });
+    throw new BuildError(`${path} is a damaged ELF file; install its package again`, { cause: error });
   }
 }
 
@@ -126,7 +129,7 @@ export function librariesOf(program: string): string[] {
         .map((folder) => join(folder, name))
         .find((candidate) => existsSync(candidate));
       if (library === undefined)
-        throw new Error(
+        throw new BuildError(
           `${path} needs the library ${name}, which is in none of ${[...folders, ...SYSTEM_FOLDERS].join(', ')}`,
         );
       found.set(name, library);
@@ -136,4 +139,20 @@ export function librariesOf(program: string): string[] {
   };
   visit(program, first, []);
   return [...found.values()];
+}
+
+/**
+ * The libraries of all these programs: where each must lie in a tree with no links, and where it is on this machine. A
+ * loader stays where programs name it; the rest goes where it really lies, because on Debian /lib is a link to /usr/lib.
+ */
+export function libraryPlaces(programs: readonly string[]): Map<string, string> {
+  const libraries = new Set(programs.flatMap((program) => librariesOf(program)));
+  return new Map(
+    [...libraries].map((library): [string, string] => [
+      basename(library).startsWith('ld-linux')
+        ? library
+        : join(realpathSync(dirname(library)), basename(library)),
+      library,
+    ]),
+  );
 }

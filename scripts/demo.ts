@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Catalog, type Kind, parseCatalog } from '../agent/core/catalog.ts';
 import { EXIT_STATUS, messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { formatBytes, KIB, MIB } from '../agent/core/units.ts';
+import { collectBoel, TOOLS } from '../initrd-builder/boel.ts';
 import { IS_ROOT, makeImage, makeOverrides, makeReference } from './demo/image.ts';
 import { type Cluster, type NodeState, newNode, nodeFolders, resultOf, runNode } from './demo/node.ts';
 import { formatFaults, formatSummary, type Spread, summarize } from './demo/result.ts';
@@ -22,7 +23,7 @@ const FOLDER = join(BUILD, 'demo');
 const REPOSITORY = join(FOLDER, 'repo');
 const REFERENCE = join(FOLDER, 'reference');
 const SERVER_LOG = join(FOLDER, 'server.log');
-const BOEL = join(BUILD, 'boel');
+const BOEL = join(FOLDER, 'boel');
 const HOST = '127.0.0.1';
 const SERVER_START_MS = 30_000;
 /** Most differences shown of one tree; report.json has all. */
@@ -68,17 +69,20 @@ function catalogPort(server: ChildProcess): Promise<number> {
 async function publishAll(settings: Settings, signal: AbortSignal) {
   const image = await makeImage(settings, FOLDER, say, signal);
   const overrides = await makeOverrides(FOLDER);
-  const publish = async (name: string, kind: Kind, from: string) => {
-    const words = ['publish', name, '--kind', kind, '--from', from, '--repo', REPOSITORY];
-    const status = await statusOf(swarmboot(words, 'inherit', signal));
+  const run = async (...words: string[]) => {
+    const status = await statusOf(swarmboot([...words, '--repo', REPOSITORY], 'inherit', signal));
     if (status !== 0)
       throw new SwarmbootError(
         'repository',
-        `swarmboot publish ${name} ended with status ${status}; see above`,
+        `swarmboot ${words.join(' ')} ended with status ${status}; see above`,
       );
   };
+  const publish = (name: string, kind: Kind, from: string) =>
+    run('publish', name, '--kind', kind, '--from', from);
   await publish('image', 'image', image);
-  await publish('boel', 'boel', BOEL);
+  await run('boel', 'build');
+  // The same tools once more: what the nodes get is compared with these.
+  collectBoel(TOOLS, BOEL);
   for (const [name, folder] of overrides) await publish(name, 'override', folder);
   return { image, overrides };
 }
@@ -172,6 +176,7 @@ async function demo(settings: Settings, signal: AbortSignal): Promise<boolean> {
     'override-site',
     'override-extras',
     'reference',
+    'boel',
     'repo',
     'nodes',
     'report.json',

@@ -49,18 +49,13 @@ export const publish: Command = {
     REPO_OPTION,
   ],
   run: async (args, terminal) => {
-    const job = await jobOf(args);
-    const before = await readEntry(job.repo, job.name);
-    if (before !== null && before.kind !== job.kind) {
-      throw usage(`"${job.name}" is published as ${before.kind}; remove it first, or choose another name`);
-    }
-    const entry = await withRepository(job.repo, (folder) => publishIn(folder, job, terminal));
-    if (args.flag('json')) terminal.out.write(`${JSON.stringify(entry, null, 2)}\n`);
-    else terminal.out.write(`published ${entry.kind} ${entry.name}: ${factsOf(entry)}\n`);
+    const entry = await publishJob(await jobOf(args), terminal);
+    terminal.out.write(args.flag('json') ? `${JSON.stringify(entry, null, 2)}\n` : factsOf(entry));
   },
 };
 
-interface Job {
+/** What is to be published, and where. */
+export interface Job {
   readonly repo: string;
   readonly name: string;
   readonly kind: Kind;
@@ -72,13 +67,26 @@ interface Job {
   readonly announce: readonly (readonly string[])[];
 }
 
-async function jobOf(args: Arguments): Promise<Job> {
-  const [name] = expectWords(args, 'NAME');
+/**
+ * Publishes it, in place of what had its name. Throws SwarmbootError 'usage' for a name that is none or is of another
+ * kind, and what archiving, judging and the repository throw; then nothing has changed.
+ */
+export async function publishJob(job: Job, terminal: Terminal): Promise<CatalogEntry> {
+  const { repo, name, kind } = job;
   if (!ENTRY_NAME.test(name)) {
     throw usage(
       `"${name}" is no name; use letters, digits and ". _ -", 128 at most, a letter or digit first`,
     );
   }
+  const before = await readEntry(repo, name);
+  if (before !== null && before.kind !== kind) {
+    throw usage(`"${name}" is published as ${before.kind}; remove it first, or choose another name`);
+  }
+  return withRepository(repo, (folder) => publishIn(folder, job, terminal));
+}
+
+async function jobOf(args: Arguments): Promise<Job> {
+  const [name] = expectWords(args, 'NAME');
   const from = args.text('from');
   if (from === undefined) throw usage('--from DIR|TARBALL is missing');
   const kind = KINDS.find((word) => word === args.text('kind'));
@@ -119,8 +127,10 @@ function isWithin(inner: string, outer: string): boolean {
   return inner === outer || inner.startsWith(outer.endsWith('/') ? outer : `${outer}/`);
 }
 
-function factsOf(entry: CatalogEntry): string {
-  return `${entry.entryCount} members, ${formatBytes(entry.unpackedSize)} unpacked, ${formatBytes(entry.size)} ${entry.compression} to distribute`;
+/** What was published, in a line for people. */
+export function factsOf(entry: CatalogEntry): string {
+  const { kind, name, entryCount, unpackedSize, size, compression } = entry;
+  return `published ${kind} ${name}: ${entryCount} members, ${formatBytes(unpackedSize)} unpacked, ${formatBytes(size)} ${compression} to distribute\n`;
 }
 
 async function publishIn(folder: string, job: Job, terminal: Terminal): Promise<CatalogEntry> {

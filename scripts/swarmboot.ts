@@ -2,8 +2,10 @@
 
 import { SwarmbootError } from '../agent/core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
+import { boelBuild } from './boel.ts';
 import { type Command, runCommand } from './command.ts';
 import { fetch } from './fetch.ts';
+import { initrdBuild } from './initrd.ts';
 import { inspect } from './inspect.ts';
 import { list } from './list.ts';
 import { publish } from './publish.ts';
@@ -11,7 +13,17 @@ import { remove } from './remove.ts';
 import { serve } from './serve.ts';
 import { unpack } from './unpack.ts';
 
-const COMMANDS: readonly Command[] = [publish, list, remove, serve, fetch, inspect, unpack];
+const COMMANDS: readonly Command[] = [
+  publish,
+  list,
+  remove,
+  serve,
+  fetch,
+  inspect,
+  unpack,
+  boelBuild,
+  initrdBuild,
+];
 
 const ending = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM'] as const) {

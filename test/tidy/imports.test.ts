@@ -23,9 +23,9 @@ const RULES: readonly (readonly [string, RegExp, RegExp])[] = [
   ],
   ['scripts/core imports the two cores', /^scripts\/core\//, /^(?:agent|scripts)\/core\//],
   [
-    'scripts imports scripts, agent, node: and packages',
+    'scripts imports scripts, agent, initrd-builder, node: and packages',
     /^scripts\/(?!core\/)/,
-    /^(?:agent|scripts)\/|^node:|^[a-z@](?!.*\.ts$)/,
+    /^(?:agent|initrd-builder|scripts)\/|^node:|^[a-z@](?!.*\.ts$)/,
   ],
   ['initrd-builder imports initrd-builder and node:', /^initrd-builder\//, /^initrd-builder\/|^node:/],
 ];
