@@ -11,13 +11,18 @@ import { KIB } from '../core/units.ts';
 
 const STDERR_BYTES_MAX = 16 * KIB;
 const GNU_TAR = '/usr/bin/tar';
+/** What a file is called, in its folder, until it is whole. */
+const UNFINISHED = '.swarmboot-unfinished';
 
 /** A writer that keeps all that GNU tar can keep, below an existing folder. */
 export function tarWriter(target: string): TreeWriter {
   return new TarWriter(target);
 }
 
-/** A writer of files, folders, links, their modes and times, below an existing folder. Devices are refused. */
+/**
+ * A writer of files, folders, links, their modes and times, below an existing folder. Devices are refused. A file that is
+ * there is replaced at once when the new one is whole: it may be a program that runs, or a library that one is to load.
+ */
 export function streamWriter(target: string): TreeWriter {
   return new StreamWriter(target);
 }
@@ -149,7 +154,7 @@ class StreamWriter extends Target implements TreeWriter {
   /** Set at the end, the deepest first: a folder may forbid writing, and writing changes its time. */
   readonly #folders: Member[] = [];
   #attributes = 0;
-  #open: number | null = null;
+  #open: { readonly fd: number; readonly draft: Buffer } | null = null;
 
   take(member: Member): FileSink {
     if (member.xattrs.length > 0) this.#attributes++;
@@ -172,28 +177,32 @@ class StreamWriter extends Target implements TreeWriter {
   }
 
   async abort(): Promise<void> {
-    if (this.#open !== null) fs.closeSync(this.#open);
+    if (this.#open === null) return;
+    fs.closeSync(this.#open.fd);
+    fs.rmSync(this.#open.draft, { force: true });
   }
 
   #make(member: Member): FileSink {
     const place = this.place(member.name);
     const nothing: FileSink = { data: () => {}, end: () => {} };
-    fs.mkdirSync(this.place(member.name.split('/').slice(0, -1).join('/')), { recursive: true });
+    const folder = member.name.split('/').slice(0, -1).join('/');
+    fs.mkdirSync(this.place(folder), { recursive: true });
     if (member.type === 'directory') {
       if (!fs.statSync(place, { throwIfNoEntry: false })?.isDirectory()) fs.mkdirSync(place);
       this.#folders.push(member);
       return nothing;
     }
-    fs.rmSync(place, { force: true });
     switch (member.type) {
       case 'file':
         if (member.sparse) break;
-        return this.#file(member, fs.openSync(place, 'wx', 0o600));
+        return this.#file(member, place, this.place(`${folder}/${UNFINISHED}`));
       case 'symlink':
+        fs.rmSync(place, { force: true });
         fs.symlinkSync(Buffer.from(member.linkName, 'latin1'), place);
         fs.lutimesSync(place, member.mtimeSec, member.mtimeSec);
         return nothing;
       case 'hardlink':
+        fs.rmSync(place, { force: true });
         fs.linkSync(this.place(member.linkName), place);
         return nothing;
     }
@@ -204,8 +213,11 @@ class StreamWriter extends Target implements TreeWriter {
     );
   }
 
-  #file(member: Member, fd: number): FileSink {
-    this.#open = fd;
+  #file(member: Member, place: Buffer, draft: Buffer): FileSink {
+    // What a power cut left behind.
+    fs.rmSync(draft, { force: true });
+    const fd = fs.openSync(draft, 'wx', 0o600);
+    this.#open = { fd, draft };
     return {
       data: (bytes) => {
         try {
@@ -218,7 +230,14 @@ class StreamWriter extends Target implements TreeWriter {
         fs.fchmodSync(fd, member.mode);
         fs.futimesSync(fd, member.mtimeSec, member.mtimeSec);
         this.#open = null;
+        // Closed first: nobody can run a program that somebody may write to.
         fs.closeSync(fd);
+        try {
+          fs.renameSync(draft, place);
+        } catch (error) {
+          fs.rmSync(draft);
+          throw this.#fault(member, error);
+        }
       },
     };
   }
