@@ -4,6 +4,7 @@
 import { formatBytes } from './units.ts';
 
 export type Firmware = 'bios' | 'efi';
+export type Label = 'gpt' | 'dos';
 export type DiskType = 'nvme' | 'ssd' | 'hdd' | 'virtual';
 
 /** What the first bytes of a partition say that it holds. */
@@ -40,13 +41,15 @@ export interface DiskFacts {
   readonly type: DiskType;
   readonly removable: boolean;
   /** The partition table that is on it now. */
-  readonly label: 'gpt' | 'dos' | null;
+  readonly label: Label | null;
+  /** What it holds as a whole, without a partition table. */
+  readonly content: Content | null;
   readonly partitions: readonly PartitionFacts[];
   /** Why it must not be touched, a phrase each: `vda1 is mounted at /`, `vda2 is part of md0`. Empty: nobody uses it. */
   readonly uses: readonly string[];
 }
 
-/** `/dev/vda: 20.0 GiB, model QEMU, serial d1`. */
+/** `/dev/vda: 20.0 GiB, virtual, no model, serial d1`. */
 export function describeDisk(disk: DiskFacts): string {
   const told = (what: string, value: string) => (value === '' ? `no ${what}` : `${what} ${value}`);
   const kind = disk.removable ? `${disk.type}, removable` : disk.type;

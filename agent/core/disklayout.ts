@@ -1,12 +1,11 @@
 // Reads a disk layout: JSON to Layout, or everything that is wrong with it. docs/layouts.md is the manual of the file.
 
-import type { DiskType } from './diskfacts.ts';
+import type { DiskType, Label } from './diskfacts.ts';
 import type {
   DiskRule,
   FileSystem,
   FileSystemType,
   GroupRule,
-  Label,
   Layout,
   Match,
   PartitionRule,

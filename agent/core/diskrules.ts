@@ -1,9 +1,8 @@
 // What a disk layout says, in the words of the field, and what follows from it alone: what lies on what, and whether a machine
 // can start from it. Reading a layout file is disklayout's, applying it to disks diskplan's.
 
-import type { DiskType, Firmware } from './diskfacts.ts';
+import type { DiskType, Firmware, Label } from './diskfacts.ts';
 
-export type Label = 'gpt' | 'dos';
 export type FileSystemType = 'ext4' | 'xfs' | 'vfat' | 'swap';
 export type RaidLevel = 0 | 1 | 5 | 6 | 10;
 export type PartitionType = 'esp' | 'bios-boot' | 'linux' | 'swap' | 'raid' | 'lvm';
