@@ -82,8 +82,9 @@ agent: build/swarmboot-agent ## bundle the agent into one file and one executabl
 build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json
 	node scripts/build.ts
 
-manual: node_modules/.package-lock.json ## print the agent's table of parameters into docs/parameters.md
+manual: node_modules/.package-lock.json ## print the agent's table of parameters and the schema of disk layouts into docs
 	node scripts/manual.ts > docs/parameters.md
+	node scripts/manual.ts layout > docs/layout.schema.json
 
 demo: packages-demo node_modules/.package-lock.json build/swarmboot-agent ## a Debian on NODES=8 nodes of this machine (IMAGE=DIR, SIZE=1G, RATE=100 Mbit/s)
 	@node scripts/demo.ts

@@ -7,6 +7,7 @@ import { type Command, runCommand } from './command.ts';
 import { fetch } from './fetch.ts';
 import { initrdBuild } from './initrd.ts';
 import { inspect } from './inspect.ts';
+import { layoutCheck } from './layout.ts';
 import { list } from './list.ts';
 import { publish } from './publish.ts';
 import { remove } from './remove.ts';
@@ -23,6 +24,7 @@ const COMMANDS: readonly Command[] = [
   unpack,
   boelBuild,
   initrdBuild,
+  layoutCheck,
 ];
 
 const ending = new AbortController();
