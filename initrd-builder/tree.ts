@@ -11,15 +11,18 @@ import { BuildError } from './errors.ts';
 import { libraryPlaces } from './libs.ts';
 import type { ModuleFiles } from './modules.ts';
 
-/** Parts of an initrd, in the order of unpacking: folders with a mode of their own belong into the first. */
+/**
+ * Parts of an initrd, in the order of unpacking. Folders with a mode of their own belong into the first. Where memory is
+ * short, the kernel leaves out the end; the first two are enough for /init to say so.
+ */
 export const PARTS = [
   'skeleton',
+  'busybox',
   'modules',
   'firmware',
   'agent',
   'libraries',
   'tools',
-  'busybox',
   'site',
 ] as const;
 
