@@ -1,30 +1,27 @@
 // Facts of this machine: kernel command line, parameter file, memory, mounted file systems with their room, addresses.
 // node:fs where one file or call is the whole answer, systeminformation where it spares us a table of the kernel's.
 
-import { accessSync, constants, readFileSync, realpathSync, statfsSync, statSync } from 'node:fs';
-import { availableParallelism, hostname, networkInterfaces } from 'node:os';
-import { mem, system } from 'systeminformation';
+import {
+  accessSync,
+  constants,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statfsSync,
+  statSync,
+} from 'node:fs';
+import { availableParallelism, cpus, networkInterfaces } from 'node:os';
+import { bios, cpu, mem, system } from 'systeminformation';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
+import type { DiskSight, Inventory, LinkSight } from '../core/inventory.ts';
+import { parseMac } from '../core/mac.ts';
 import type { Pool } from '../core/staging.ts';
 
 /** One line of /proc/self/mountinfo, as far as it matters here. */
 export interface Mount {
   readonly folder: string;
   readonly fileSystem: string;
-}
-
-/** What a node is, for the first line of its log. */
-export interface Machine {
-  readonly host: string;
-  readonly model: string;
-  readonly serial: string;
-  readonly cores: number;
-  readonly memoryBytes: number;
-  readonly links: readonly {
-    readonly name: string;
-    readonly mac: string;
-    readonly addresses: readonly string[];
-  }[];
 }
 
 const IN_MEMORY = new Set([0x01021994 /* tmpfs */, 0x858458f6 /* ramfs */]);
@@ -76,15 +73,56 @@ export function poolAt(folder: string, parameter: string): Pool {
   );
 }
 
-export async function machine(): Promise<Machine> {
-  const [{ model, serial }, { total }] = await Promise.all([system(), mem()]);
-  const links = Object.entries(networkInterfaces()).flatMap(([name, addresses = []]) => {
-    const outer = addresses.filter(({ internal }) => !internal);
-    return outer.length === 0
-      ? []
-      : [{ name, mac: outer[0]!.mac, addresses: outer.map(({ address }) => address) }];
-  });
-  return { host: hostname(), model, serial, cores: availableParallelism(), memoryBytes: total, links };
+/** What this machine is made of, with the disks that somebody else has found. */
+export async function machine(disks: readonly DiskSight[] = []): Promise<Inventory> {
+  const [board, firmware, processor, memory] = await Promise.all([system(), bios(), cpu(), mem()]);
+  return {
+    vendor: told(board.manufacturer),
+    model: told(board.model),
+    serial: told(board.serial),
+    uuid: told(board.uuid),
+    firmware: [firmware.vendor, firmware.version, firmware.releaseDate].filter(Boolean).join(' '),
+    // Without lscpu there is no brand to be had there.
+    cpu: processor.brand || (cpus()[0]?.model ?? ''),
+    cores: availableParallelism(),
+    memoryBytes: memory.total,
+    disks,
+    links: networkLinks(),
+  };
+}
+
+/** systeminformation says `-` for what is not told. */
+function told(text: string): string {
+  return text === '-' ? '' : text;
+}
+
+/** The network interfaces that are devices, configured or not. */
+function networkLinks(): LinkSight[] {
+  const folder = '/sys/class/net';
+  const read = (name: string, fact: string) => {
+    try {
+      return readFileSync(`${folder}/${name}/${fact}`, 'utf8').trim();
+    } catch {
+      // A link that is down does not tell its carrier or its speed.
+      return '';
+    }
+  };
+  const addresses = networkInterfaces();
+  return readdirSync(folder)
+    .sort()
+    .filter((name) => existsSync(`${folder}/${name}/device`))
+    .flatMap((name) => {
+      const mac = parseMac(read(name, 'address'));
+      if (mac === null) return [];
+      const speed = Number(read(name, 'speed') || -1);
+      return {
+        name,
+        mac,
+        up: read(name, 'carrier') === '1',
+        megabitPerSec: speed > 0 ? speed : null,
+        addresses: (addresses[name] ?? []).map(({ address }) => address),
+      };
+    });
 }
 
 /** Every mount, a later one at the same place hiding the earlier (proc(5)). */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { SwarmbootError } from '../../agent/core/errors.ts';
+import { encodeMessage, parseMessage } from '../../agent/core/monitor.ts';
 import {
   kernelCommandLine,
   machine,
@@ -13,6 +14,7 @@ import {
   pools,
   readIfThere,
 } from '../../agent/io/host.ts';
+import { message } from '../core/messages.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'host-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -73,9 +75,17 @@ test('what is missing or no folder is a fault that says which parameter named it
   }
 });
 
-test('the machine names its cores, memory and links', async () => {
-  const facts = await machine();
-  assert.ok(facts.cores >= 1 && facts.memoryBytes > 1e6 && facts.host !== '');
+test('the machine names its cores, memory, disks as given, and links that are devices', async () => {
+  const disk = { name: 'vda', sizeBytes: 1, type: 'ssd', model: 'm', serial: 's' } as const;
+  const facts = await machine([disk]);
+  assert.ok(facts.cores >= 1 && facts.memoryBytes > 1e6 && facts.cpu !== '');
+  assert.deepEqual(facts.disks, [disk]);
+  for (const { name, mac } of facts.links) {
+    assert.notEqual(name, 'lo');
+    assert.match(mac, /^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/);
+  }
+  const text = encodeMessage({ ...message(), inventory: facts });
+  assert.deepEqual(parseMessage(text).inventory?.links, facts.links);
 });
 
 test('mountinfo: blanks in names are unescaped, optional fields skipped, and the last mount at a place counts', () => {

@@ -1,0 +1,196 @@
+// What a node and its image server say to each other over HTTP: the node's message (its state, what it is made of, the log
+// of an install that failed), and the server's answer about a node. Both sides read with this file. Sending and keeping
+// are done elsewhere.
+
+import { boundText, Fields } from './fields.ts';
+import { boundInventory, type Inventory, readInventory } from './inventory.ts';
+import { type NodeReport, plainText, STAGES, type StageName } from './report.ts';
+import { KIB, type Ms } from './units.ts';
+
+/** Most bytes of one message as it is sent. */
+export const MESSAGE_BYTES_MAX = 256 * KIB;
+/** Most bytes of a log inside it, if the rest leaves so many. */
+const LOG_BYTES_MAX = 128 * KIB;
+const LOG_LINES_MAX = 1000;
+const LINE_MAX = 1000;
+const TEXT_MAX = 4000;
+const WORD_MAX = 128;
+const ERRORS_MAX = 20;
+
+/** What a node says of itself. */
+export interface Message {
+  readonly format: 1;
+  /** `aa:bb:cc:dd:ee:ff`, lower case; who is speaking. */
+  readonly mac: string;
+  /** Empty when it has no name yet. */
+  readonly host: string;
+  readonly image: string | null;
+  /** SystemImager's number: see STATUS, and 1 to 99 for percent. */
+  readonly status: number;
+  /** A stage of the install, WAITING, or what the installed system says. */
+  readonly stage: string;
+  /** For people: why it failed, where it stands; line ends are its only control characters. */
+  readonly text: string;
+  readonly report: NodeReport | null;
+  /** Null: as told before. */
+  readonly inventory: Inventory | null;
+  /** Last lines of the log of an install that failed. Empty: as told before. */
+  readonly log: readonly string[];
+}
+
+/** The server's answer to `GET /nodes/MAC`. */
+export interface NodeAnswer {
+  /** It is in nodes.conf. */
+  readonly known: boolean;
+  /** Its next network boot installs it. */
+  readonly armed: boolean;
+  readonly name: string | null;
+}
+
+/** SystemImager's numbers. Only `rebooted`, sent by the new system itself, says that a node is installed. */
+export const STATUS = {
+  failed: -1,
+  started: 0,
+  imaged: 100,
+  finalizing: 101,
+  rebooted: 102,
+  rebooting: 104,
+  shutdown: 105,
+  shell: 106,
+  extracting: 107,
+  preInstall: 108,
+  postInstall: 109,
+} as const;
+const STATUS_MIN = -999;
+const STATUS_MAX = 109;
+
+/** The stage of a node that nobody has armed. */
+export const WAITING = 'waiting';
+
+const STATUS_OF_STAGE: Partial<Record<StageName, number>> = {
+  'pre-install': STATUS.preInstall,
+  extract: STATUS.extracting,
+  overrides: STATUS.extracting,
+  'main-install': STATUS.finalizing,
+  finish: STATUS.finalizing,
+  'boot loader': STATUS.finalizing,
+  'post-install': STATUS.postInstall,
+  'seed-wait': STATUS.imaged,
+  leave: STATUS.imaged,
+  'post-action': STATUS.rebooting,
+};
+
+/** SystemImager's number of a node in `stage`; `percent` of the whole install. The caller knows of another post action. */
+export function statusOf(stage: StageName, percent: number, failed: boolean): number {
+  if (failed) return STATUS.failed;
+  const least = stage === 'image' ? 1 : STATUS.started;
+  return STATUS_OF_STAGE[stage] ?? Math.max(least, Math.min(99, Math.floor(percent)));
+}
+
+/** What is known once `newer` has followed `older`: inventory and log stay until others come. */
+export function followed(older: Message, newer: Message): Message {
+  return {
+    ...newer,
+    inventory: newer.inventory ?? older.inventory,
+    log: newer.log.length > 0 ? newer.log : older.log,
+  };
+}
+
+/** The message as JSON of at most MESSAGE_BYTES_MAX bytes: texts are cut and escaped, of the log the last lines stay. */
+export function encodeMessage(message: Message): string {
+  const { report, inventory } = message;
+  const bounded: Message = {
+    format: 1,
+    mac: message.mac,
+    host: boundText(message.host, WORD_MAX),
+    image: message.image === null ? null : boundText(message.image, WORD_MAX),
+    status: message.status,
+    stage: boundText(message.stage, WORD_MAX),
+    text: message.text.split('\n').map(plainText).join('\n').slice(0, TEXT_MAX).toWellFormed(),
+    report: report === null ? null : boundReport(report),
+    inventory: inventory === null ? null : boundInventory(inventory),
+    log: [],
+  };
+  const roomBytes = MESSAGE_BYTES_MAX - bytesOf(bounded);
+  return JSON.stringify({ ...bounded, log: lastLines(message.log, Math.min(roomBytes, LOG_BYTES_MAX)) });
+}
+
+/** Reads a message. Throws SwarmbootError('report') that names the field. */
+export function parseMessage(text: string): Message {
+  return readMessage(Fields.parse(text, 'the message'));
+}
+
+/** Reads a message out of a larger object. Throws SwarmbootError('report') that names the field. */
+export function readMessage(fields: Fields): Message {
+  if (fields.raw('format') !== 1) throw fields.bad('format', '1');
+  return {
+    format: 1,
+    mac: fields.mac('mac'),
+    host: fields.text('host', WORD_MAX),
+    image: fields.orNull('image', () => fields.text('image', WORD_MAX)),
+    status: fields.whole('status', STATUS_MIN, STATUS_MAX),
+    stage: fields.text('stage', WORD_MAX),
+    text: fields.lines('text', TEXT_MAX),
+    report: fields.orNull('report', () => readReport(fields.raw('report'))),
+    inventory: fields.orNull('inventory', () => readInventory(fields.raw('inventory'))),
+    log: fields.texts('log', LOG_LINES_MAX, LINE_MAX),
+  };
+}
+
+/** Reads the answer about a node. Throws SwarmbootError('report'). */
+export function parseNodeAnswer(text: string): NodeAnswer {
+  const fields = Fields.parse(text, 'the answer about a node');
+  return {
+    known: fields.flag('known'),
+    armed: fields.flag('armed'),
+    name: fields.orNull('name', () => fields.text('name', WORD_MAX)),
+  };
+}
+
+function readReport(value: unknown): NodeReport {
+  const fields = new Fields(value, 'the report');
+  return {
+    stage: fields.oneOf('stage', STAGES),
+    percent: fields.amount('percent', 0, 100),
+    bytesTotal: fields.amount('bytesTotal'),
+    bytesVerified: fields.amount('bytesVerified'),
+    bytesExtracted: fields.amount('bytesExtracted'),
+    downBytesPerSec: fields.amount('downBytesPerSec'),
+    upBytesPerSec: fields.amount('upBytesPerSec'),
+    uploadedBytes: fields.amount('uploadedBytes'),
+    wastedBytes: fields.amount('wastedBytes'),
+    hashFailures: fields.amount('hashFailures'),
+    peers: fields.amount('peers'),
+    seeders: fields.amount('seeders'),
+    leechers: fields.amount('leechers'),
+    pool: fields.orNull('pool', () => fields.text('pool', LINE_MAX)),
+    leftMs: fields.orNull<Ms>('leftMs', () => fields.amount('leftMs')),
+    elapsedMs: fields.amount('elapsedMs'),
+    errors: fields.texts('errors', ERRORS_MAX, LINE_MAX),
+  };
+}
+
+function boundReport(report: NodeReport): NodeReport {
+  return {
+    ...report,
+    pool: report.pool === null ? null : boundText(report.pool, LINE_MAX),
+    errors: report.errors.slice(-ERRORS_MAX).map((error) => boundText(error, LINE_MAX)),
+  };
+}
+
+/** The last lines that fit. */
+function lastLines(log: readonly string[], bytesMax: number): readonly string[] {
+  const kept: string[] = [];
+  let bytes = 0;
+  for (const text of log.slice(-LOG_LINES_MAX).reverse()) {
+    const bounded = boundText(text, LINE_MAX);
+    bytes += bytesOf(bounded) + 1;
+    if (bytes > bytesMax) break;
+    kept.push(bounded);
+  }
+  return kept.reverse();
+}
+
+function bytesOf(value: unknown): number {
+  return new TextEncoder().encode(JSON.stringify(value)).length;
+}

@@ -1,0 +1,137 @@
+// Sends a node's messages to its image server and asks what the server thinks of the node. The newest message wins: what a
+// server that is away has missed is dropped, and the install never waits for it.
+
+import { Agent as HttpAgent, request as requestHttp } from 'node:http';
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import { text } from 'node:stream/consumers';
+import { messageOf, SwarmbootError } from '../core/errors.ts';
+import { encodeMessage, followed, type Message, type NodeAnswer, parseNodeAnswer } from '../core/monitor.ts';
+import type { Ms } from '../core/units.ts';
+
+/** A server that has not answered by then is away. */
+const ANSWER_MAX_MS: Ms = 5000;
+/** Waits before the next attempts; the last one again and again. */
+const RETRY_WAITS_MS: readonly Ms[] = [500, 1000, 2000, 4000, 8000, 15_000, 30_000];
+/** The same, when somebody waits for the last message to go out. */
+const HURRY_WAIT_MS: Ms = 100;
+
+/** One node's line to its image server. Nothing in it throws or keeps the process alive. */
+export class Monitor {
+  readonly #url: URL;
+  readonly #agent: HttpAgent;
+  /** What is to be sent; null when the server has the newest. */
+  #next: Message | null = null;
+  /** Settles when nothing is left to be sent; null when nobody is sending. */
+  #work: Promise<void> | null = null;
+  #hurried = false;
+  #wake: () => void = () => {};
+
+  /** `server` is IMAGESERVER: an http(s) URL, which may have a path. */
+  constructor(server: URL) {
+    this.#url = below(server, 'reports');
+    const options = { keepAlive: true, maxSockets: 1 };
+    this.#agent = server.protocol === 'https:' ? new HttpsAgent(options) : new HttpAgent(options);
+  }
+
+  /** Takes a message, which replaces what is not sent yet. Returns at once. */
+  send(message: Message): void {
+    this.#next = this.#next === null ? message : followed(this.#next, message);
+    this.#work ??= this.#deliver();
+  }
+
+  /** Resolves when the server has the newest message, or after `ms`, whichever is first. */
+  async flush(ms: Ms): Promise<void> {
+    if (this.#work === null) return;
+    this.#hurried = true;
+    this.#wake();
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, ms);
+    await Promise.race([this.#work, late]);
+    clearTimeout(timer);
+    this.#hurried = false;
+  }
+
+  async #deliver(): Promise<void> {
+    for (let failures = 0; this.#next !== null; ) {
+      const message = this.#next;
+      this.#next = null;
+      if (await this.#post(message)) {
+        failures = 0;
+        continue;
+      }
+      this.#next = this.#next === null ? message : followed(message, this.#next);
+      const waitMs = RETRY_WAITS_MS[Math.min(failures++, RETRY_WAITS_MS.length - 1)]!;
+      await this.#pause(this.#hurried ? HURRY_WAIT_MS : waitMs);
+    }
+    this.#work = null;
+  }
+
+  /** False when it may be tried again; a message that the server refuses is not. */
+  async #post(message: Message): Promise<boolean> {
+    try {
+      const body = encodeMessage(message);
+      const signal = AbortSignal.timeout(ANSWER_MAX_MS);
+      const { status } = await exchange(this.#url, { method: 'POST', body, agent: this.#agent, signal });
+      return status < 500;
+    } catch {
+      return false;
+    }
+  }
+
+  #pause(ms: Ms): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    setTimeout(resolve, ms).unref();
+    return promise;
+  }
+}
+
+/**
+ * What the image server at `server` says about the node with this MAC. Throws SwarmbootError 'network' when it does not
+ * answer, 'report' when the answer cannot be read.
+ */
+export async function askNode(server: URL, mac: string, signal: AbortSignal): Promise<NodeAnswer> {
+  const url = below(server, `nodes/${mac}`);
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MAX_MS)]);
+  const { status, body } = await exchange(url, { method: 'GET', signal: limit }).catch((error: unknown) => {
+    signal.throwIfAborted();
+    const why = limit.aborted ? `no answer within ${ANSWER_MAX_MS / 1000} s` : messageOf(error);
+    throw unreachable(url, why, error);
+  });
+  if (status !== 200) throw unreachable(url, `the server answered ${status}`);
+  return parseNodeAnswer(body);
+}
+
+function unreachable(url: URL, why: string, cause?: unknown): SwarmbootError {
+  const next = 'check the address, and that "swarmboot serve" runs there';
+  return new SwarmbootError('network', `cannot get ${url.href}: ${why}; ${next}`, { cause });
+}
+
+/** `path` below the address of the server, which may itself have a path. */
+function below(server: URL, path: string): URL {
+  const base = new URL(server);
+  if (!base.pathname.endsWith('/')) base.pathname += '/';
+  return new URL(path, base);
+}
+
+interface Exchange {
+  readonly method: 'GET' | 'POST';
+  readonly body?: string;
+  /** Connections of an agent do not keep the process alive. */
+  readonly agent?: HttpAgent;
+  readonly signal: AbortSignal;
+}
+
+/** One request and the whole answer. Rejects with an Error whose message says what went wrong. */
+async function exchange(url: URL, { method, body, agent, signal }: Exchange) {
+  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
+  const send = url.protocol === 'https:' ? requestHttps : requestHttp;
+  const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+  const request = send(url, { method, headers, agent: agent ?? false, signal }, (response) => {
+    text(response).then((answer) => resolve({ status: response.statusCode ?? 0, body: answer }), reject);
+  });
+  request.on('error', reject);
+  if (agent !== undefined) request.on('socket', (socket) => socket.unref());
+  request.end(body);
+  return promise;
+}
