@@ -74,7 +74,8 @@ export async function makeImage(
   return image;
 }
 
-async function debianSuite(): Promise<string> {
+/** The code name of this machine's own Debian. Throws SwarmbootError 'missing' when it is none. */
+export async function debianSuite(): Promise<string> {
   const release = await readFile('/etc/os-release', 'utf8').catch(() => '');
   const suite = /^VERSION_CODENAME=(\w+)$/m.exec(release)?.[1];
   if (suite === undefined || !/^ID=debian$/m.test(release)) {
@@ -117,7 +118,7 @@ async function bootstrap(suite: string, archive: string, signal: AbortSignal): P
 }
 
 /** The Debian archives that this machine itself uses, one line each; none when it has no lists of them. */
-async function debianSources(): Promise<string[]> {
+export async function debianSources(): Promise<string[]> {
   const format = '$(ORIGIN)|deb $(REPO_URI) $(RELEASE)|$(COMPONENT)';
   const { stdout } = await run('/usr/bin/apt-get', [
     'indextargets',
