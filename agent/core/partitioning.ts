@@ -267,8 +267,8 @@ function bootNext(path: string): Command {
 function sfdiskScript({ disk, rule, partitions }: Table, uuid: () => string): string {
   const gpt = rule.label === 'gpt';
   const fresh = partitions.every((partition) => partition.kept === null);
-  const id = gpt ? uuid().toUpperCase() : `0x${uuid().slice(0, 8)}`;
-  const head = fresh ? [`label: ${rule.label}`, `label-id: ${id}`] : [];
+  const id = () => (gpt ? uuid().toUpperCase() : `0x${uuid().slice(0, 8)}`);
+  const head = fresh ? [`label: ${rule.label}`, `label-id: ${id()}`] : [];
   const rows = partitions
     .filter((partition) => partition.kept === null)
     .map(({ rule: { name, type }, path, startBytes, sizeBytes }, index) => {
