@@ -3,6 +3,7 @@
 import { formatBytes } from '../agent/core/units.ts';
 import { type Command, expectWords } from './command.ts';
 import { REPO_OPTION, readEntries } from './repository.ts';
+import { formatTable } from './table.ts';
 
 export const list: Command = {
   name: 'list',
@@ -24,15 +25,7 @@ export const list: Command = {
       String(entry.entryCount),
       entry.infoHash,
     ]);
-    const table = [['NAME', 'KIND', 'SIZE', 'UNPACKED', 'MEMBERS', 'INFO HASH'], ...rows];
-    const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
-    for (const row of table) {
-      terminal.out.write(
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column]!))
-          .join('  ')
-          .trimEnd()}\n`,
-      );
-    }
+    const heading = ['NAME', 'KIND', 'SIZE', 'UNPACKED', 'MEMBERS', 'INFO HASH'];
+    terminal.out.write(formatTable([heading, ...rows]));
   },
 };

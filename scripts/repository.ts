@@ -124,13 +124,14 @@ export async function removeEntry(repo: string, name: string): Promise<boolean> 
 }
 
 /** Puts a whole file in its place so that a power cut leaves the old or the new one. */
-async function settle(draft: string, place: string): Promise<void> {
+export async function settle(draft: string, place: string): Promise<void> {
   await syncPath(draft);
   await fs.rename(draft, place);
   await syncPath(path.dirname(place));
 }
 
-async function syncPath(place: string): Promise<void> {
+/** Returns when the disk has what was written to a file, or the names of a folder. */
+export async function syncPath(place: string): Promise<void> {
   const handle = await fs.open(place);
   await handle.sync().finally(() => handle.close());
 }
@@ -193,7 +194,8 @@ function repositoryFault(message: string, cause?: unknown): SwarmbootError {
   return new SwarmbootError('repository', message, { cause });
 }
 
-async function attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
+/** The result of `work`; what it throws becomes SwarmbootError('repository') that says what was tried. */
+export async function attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -206,6 +208,6 @@ async function attempt<T>(what: string, work: () => Promise<T>): Promise<T> {
 }
 
 /** For `catch`: what is not there is undefined. */
-function absent(error: NodeJS.ErrnoException): undefined {
+export function absent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT') throw error;
 }

@@ -1,10 +1,12 @@
-// The image server: the paper's four stages in order (tracker, tarballs, torrents, first seeder), and the catalog with
-// the torrents over HTTP. Follows the repository while it runs.
+// The image server: the paper's four stages in order (tracker, tarballs, torrents, first seeder), and over HTTP the catalog
+// with the torrents and what site.ts answers. Follows the repository while it runs.
 
 import { once } from 'node:events';
+import { createReadStream } from 'node:fs';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
+import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Catalog } from '../agent/core/catalog.ts';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
@@ -16,6 +18,7 @@ import { openLog } from '../agent/io/log.ts';
 import { type Arguments, type Command, expectWords, type Terminal, usage } from './command.ts';
 import { REPO_OPTION, readEntries } from './repository.ts';
 import { describeSeeded, type Seeded, Seeder } from './seeder.ts';
+import { type Reply, Site } from './site.ts';
 import { TrackerServer } from './tracker.ts';
 
 /** How soon a new publication is offered. */
@@ -23,12 +26,12 @@ const FOLLOW_MS: Ms = 1000;
 const HTTP_LIMITS = { maxHeaderSize: 8192, requestTimeout: 10_000, headersTimeout: 10_000 };
 const HTTP_CONNECTIONS_MAX = 4096;
 /** What the engine says that an admin wants to read; the comings and goings of peers are not among it. */
-const FACTS = new Set(['announce failed', 'tracker warns', 'not seeded', 'peer banned']);
+const FACTS = new Set(['announce failed', 'tracker warns', 'not seeded', 'peer banned', 'not answered']);
 
 export const serve: Command = {
   name: 'serve',
   synopsis: '[options]',
-  summary: 'Runs the image server: tracker, catalog, torrents, first seeder.',
+  summary: 'Runs the image server: tracker, catalog, torrents, first seeder, network boot, reports.',
   options: [
     REPO_OPTION,
     { name: 'host', kind: 'text', value: 'ADDR', help: 'address to listen on', default: '::' },
@@ -50,11 +53,12 @@ export const serve: Command = {
     const log: LogFact = (fact, values) => {
       if (FACTS.has(fact)) write(fact, values);
     };
-    const server = await ImageServer.start(args, log);
+    const server = await ImageServer.start(args, log, say);
     try {
       say(`tracker: port ${server.tracker.httpPort}, TCP and UDP`);
       say(`catalog and torrents: http port ${server.httpPort}`);
       say(`first seeder: port ${server.seeder.port}`);
+      say(await server.site.bootFiles());
       await server.follow(terminal, say);
     } finally {
       await server.stop();
@@ -63,26 +67,40 @@ export const serve: Command = {
   },
 };
 
+/** The parts of a running server. */
+interface Parts {
+  readonly repo: string;
+  readonly tracker: TrackerServer;
+  readonly seeder: Seeder;
+  readonly site: Site;
+  readonly log: LogFact;
+}
+
 class ImageServer {
   readonly tracker: TrackerServer;
   readonly seeder: Seeder;
+  readonly site: Site;
   readonly #repo: string;
+  readonly #log: LogFact;
   readonly #http: http.Server;
 
-  private constructor(repo: string, tracker: TrackerServer, seeder: Seeder, server: http.Server) {
-    this.#repo = repo;
+  private constructor({ repo, tracker, seeder, site, log }: Parts, server: http.Server) {
     this.tracker = tracker;
     this.seeder = seeder;
+    this.site = site;
+    this.#repo = repo;
+    this.#log = log;
     this.#http = server;
-    server.on('request', (request, response) => this.#answer(request, response));
+    server.on('request', (request, response) => void this.#serve(request, response));
   }
 
   /** Opens the ports, the tracker's first: when the first seeder is there, it can be found. */
-  static async start(args: Arguments, log: LogFact): Promise<ImageServer> {
+  static async start(args: Arguments, log: LogFact, say: (line: string) => void): Promise<ImageServer> {
     const [repo, host] = [args.text('repo')!, args.text('host')!];
     const [trackerPort, httpPort, peerPort] = ['tracker-port', 'http-port', 'peer-port'].map((name) =>
       portOf(args, name),
     ) as [number, number, number];
+    const site = await Site.open(repo, say);
     const opened: { stop(): Promise<void> }[] = [];
     try {
       const clock = () => performance.now();
@@ -91,7 +109,7 @@ class ImageServer {
       const uploadBytesPerSec = args.number('upload-max')! * KIB;
       const seeder = await Seeder.start({ repo, host, port: peerPort, uploadBytesPerSec, log });
       opened.push(seeder);
-      return new ImageServer(repo, tracker, seeder, await listen(host, httpPort));
+      return new ImageServer({ repo, tracker, seeder, site, log }, await listen(host, httpPort));
     } catch (error) {
       for (const part of opened) await part.stop();
       throw error;
@@ -107,6 +125,8 @@ class ImageServer {
     let problem = '';
     while (!terminal.signal.aborted) {
       try {
+        // First: whoever sees a new image in the catalog sees its layout as well.
+        await this.site.follow();
         const { came, went } = await this.seeder.follow(await readEntries(this.#repo));
         for (const { torrent } of went) this.tracker.forget(swarmHash(torrent));
         for (const seeded of came) {
@@ -132,39 +152,81 @@ class ImageServer {
     this.#http.closeAllConnections();
     await this.seeder.stop();
     await this.tracker.close();
+    await this.site.stop();
   }
 
-  #answer(request: http.IncomingMessage, response: http.ServerResponse): void {
-    const reply = (status: number, type: string, body: string | Uint8Array) => {
-      const bytes = Buffer.from(body);
-      response.writeHead(status, { 'content-type': type, 'content-length': bytes.length });
-      response.end(request.method === 'HEAD' ? undefined : bytes);
-    };
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return reply(405, 'text/plain', 'only GET and HEAD are answered\n');
+  async #serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
+    try {
+      await send(request, response, await this.#answer(request));
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      // Whoever goes away in the middle of an answer is no fault of ours.
+      if (code !== 'ERR_STREAM_PREMATURE_CLOSE') {
+        this.#log('not answered', { url: request.url, reason: messageOf(error) });
+      }
+      if (!response.headersSent) response.writeHead(500);
+      response.end();
     }
+  }
+
+  async #answer(request: http.IncomingMessage): Promise<Reply> {
     const path = (request.url ?? '').split('?')[0]!;
-    if (path === '/catalog.json') return reply(200, 'application/json', JSON.stringify(this.#catalog()));
+    if (request.method === 'POST' && path === '/reports') return this.site.report(request);
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return plain(405, 'only GET and HEAD are answered, and POST to /reports');
+    }
+    const localAddress = request.socket.localAddress ?? '';
+    if (path === '/catalog.json') {
+      return { status: 200, type: 'application/json', body: JSON.stringify(this.#catalog()) };
+    }
     const name = /^\/torrents\/([^/]+)\.torrent$/.exec(path)?.[1];
     const seeded = name === undefined ? undefined : this.seeder.seeded.get(name);
-    if (seeded === undefined) {
-      return reply(404, 'text/plain', 'there are /catalog.json and /torrents/NAME.torrent\n');
+    if (seeded !== undefined) {
+      const body = this.#torrentFor(seeded, localAddress);
+      return { status: 200, type: 'application/x-bittorrent', body };
     }
-    reply(200, 'application/x-bittorrent', this.#torrentFor(seeded, request.socket.localAddress ?? ''));
+    const server = `http://${hostOf(localAddress)}:${this.httpPort}`;
+    return (
+      (await this.site.get(path, server)) ?? plain(404, 'nothing is here; README.md tells what is where')
+    );
   }
 
   #catalog(): Catalog {
-    return { format: 1, entries: [...this.seeder.seeded.values()].map(({ entry }) => entry), files: [] };
+    const entries = [...this.seeder.seeded.values()].map(({ entry }) => entry);
+    return { format: 1, entries, files: this.site.files };
   }
 
   /** A torrent without trackers gets ours, under the address by which the asker reached us. */
   #torrentFor({ torrent, torrentBytes }: Seeded, localAddress: string): Uint8Array {
     if (torrent.announce.length > 0) return torrentBytes;
-    const plain = localAddress.replace(/^::ffff:/, '');
-    const host = plain.includes(':') ? `[${plain}]` : plain;
-    const at = `${host}:${this.tracker.httpPort}/announce`;
+    const at = `${hostOf(localAddress)}:${this.tracker.httpPort}/announce`;
     return withAnnounce(torrentBytes, [[`http://${at}`], [`udp://${at}`]]);
   }
+}
+
+/** A socket's own address, as a URL has it. */
+function hostOf(localAddress: string): string {
+  const address = localAddress.replace(/^::ffff:/, '');
+  return address.includes(':') ? `[${address}]` : address;
+}
+
+function plain(status: number, text: string): Reply {
+  return { status, type: 'text/plain', body: `${text}\n` };
+}
+
+async function send(
+  { method }: http.IncomingMessage,
+  response: http.ServerResponse,
+  { status, type, body }: Reply,
+): Promise<void> {
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
+  const length = bytes instanceof Uint8Array ? bytes.length : bytes.size;
+  response.writeHead(status, { 'content-type': type, 'content-length': length });
+  if (method === 'HEAD') response.end();
+  else if (bytes instanceof Uint8Array) response.end(bytes);
+  // A file that has grown since is sent as long as it was said to be.
+  else if (length === 0) response.end();
+  else await pipeline(createReadStream(bytes.path, { end: length - 1 }), response);
 }
 
 function portOf(args: Arguments, name: string): number {

@@ -9,7 +9,9 @@ import { initrdBuild } from './initrd.ts';
 import { inspect } from './inspect.ts';
 import { layoutCheck } from './layout.ts';
 import { list } from './list.ts';
+import { nodeArm, nodeDisarm, nodeList, nodeShow } from './node.ts';
 import { publish } from './publish.ts';
+import { pxeConfig } from './pxe.ts';
 import { remove } from './remove.ts';
 import { serve } from './serve.ts';
 import { unpack } from './unpack.ts';
@@ -25,6 +27,11 @@ const COMMANDS: readonly Command[] = [
   boelBuild,
   initrdBuild,
   layoutCheck,
+  pxeConfig,
+  nodeArm,
+  nodeDisarm,
+  nodeList,
+  nodeShow,
 ];
 
 const ending = new AbortController();

@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { type CatalogEntry, parseCatalogEntry } from '../../agent/core/catalog.ts';
 import { runCommand } from '../../scripts/command.ts';
 import { list } from '../../scripts/list.ts';
+import { nodeArm, nodeDisarm, nodeList, nodeShow } from '../../scripts/node.ts';
 import { publish } from '../../scripts/publish.ts';
+import { pxeConfig } from '../../scripts/pxe.ts';
 import { remove } from '../../scripts/remove.ts';
 import { unpack } from '../../scripts/unpack.ts';
 
@@ -32,7 +34,8 @@ export async function swarmboot(args: readonly string[]): Promise<Outcome> {
       },
     });
   const terminal = { out: pen('out'), err: pen('err'), signal: new AbortController().signal };
-  const status = await runCommand([publish, list, remove, unpack], '0', args, terminal);
+  const commands = [publish, list, remove, unpack, nodeArm, nodeDisarm, nodeList, nodeShow, pxeConfig];
+  const status = await runCommand(commands, '0', args, terminal);
   return { status, ...said };
 }
 

@@ -1,0 +1,171 @@
+// Arms nodes for an install at their next network boot, and shows where they stand.
+
+import { SwarmbootError } from '../agent/core/errors.ts';
+import type { Inventory } from '../agent/core/inventory.ts';
+import { parseMac } from '../agent/core/mac.ts';
+import { formatBytes } from '../agent/core/units.ts';
+import { type Command, expectWords, usage } from './command.ts';
+import { describeState, type NodeRecord } from './core/board.ts';
+import type { Node, Nodes } from './core/nodes.ts';
+import { arm, armedSince, disarm, nodesPath, readNodes, readRecords } from './nodes.ts';
+import { REPO_OPTION, readEntry } from './repository.ts';
+import { formatTable } from './table.ts';
+
+const SELECTORS = 'NAME|MAC|RANGE|@GROUP... [options]';
+
+/** A machine as lists show it. */
+interface Standing {
+  readonly mac: string;
+  /** Null: it is not in nodes.conf. */
+  readonly node: Node | null;
+  readonly armedAt: string | null;
+  readonly record: NodeRecord | null;
+  readonly state: string;
+}
+
+export const nodeArm: Command = {
+  name: 'node arm',
+  synopsis: SELECTORS,
+  summary: 'Makes the next network boot of nodes install them.',
+  options: [REPO_OPTION],
+  run: async (args, terminal) => {
+    const repo = args.text('repo')!;
+    const nodes = selected(await readNodes(repo), args.words);
+    const images = new Set<string>();
+    for (const { name, image } of nodes) {
+      if (image !== null) images.add(image);
+      else throw fault(`${name} has no image=`, `add one in ${nodesPath(repo)}`);
+    }
+    for (const image of images) {
+      if ((await readEntry(repo, image))?.kind === 'image') continue;
+      throw fault(`no image "${image}" is published in ${repo}`, 'see swarmboot publish and swarmboot list');
+    }
+    for (const { name, mac } of nodes) {
+      await arm(repo, mac);
+      terminal.out.write(`armed ${name} (${mac})\n`);
+    }
+  },
+};
+
+export const nodeDisarm: Command = {
+  name: 'node disarm',
+  synopsis: SELECTORS,
+  summary: 'Makes nodes boot from their own disks.',
+  options: [REPO_OPTION],
+  run: async (args, terminal) => {
+    const repo = args.text('repo')!;
+    for (const { name, mac } of selected(await readNodes(repo), args.words)) {
+      const was = await disarm(repo, mac);
+      terminal.out.write(was ? `disarmed ${name} (${mac})\n` : `${name} (${mac}) was not armed\n`);
+    }
+  },
+};
+
+export const nodeList: Command = {
+  name: 'node list',
+  synopsis: '[options]',
+  summary: 'Lists the nodes, and machines that nobody has named yet.',
+  options: [{ name: 'json', kind: 'flag', help: 'print all that is known' }, REPO_OPTION],
+  run: async (args, terminal) => {
+    expectWords(args);
+    const standings = await readStandings(args.text('repo')!, (text) => terminal.err.write(`${text}\n`));
+    if (args.flag('json')) {
+      terminal.out.write(`${JSON.stringify(standings, null, 2)}\n`);
+      return;
+    }
+    const rows = standings.map(({ mac, node, record, state }) => [
+      node?.name ?? '-',
+      mac,
+      node?.image ?? '-',
+      state,
+      formatTime(record),
+    ]);
+    terminal.out.write(formatTable([['NAME', 'MAC', 'IMAGE', 'STATE', 'LAST SEEN (UTC)'], ...rows]));
+  },
+};
+
+export const nodeShow: Command = {
+  name: 'node show',
+  synopsis: 'NAME|MAC [options]',
+  summary: 'Shows all that is known of one machine.',
+  options: [REPO_OPTION],
+  run: async (args, terminal) => {
+    const [word] = expectWords(args, 'NAME|MAC');
+    const standings = await readStandings(args.text('repo')!, (text) => terminal.err.write(`${text}\n`));
+    const found = standings.find(({ mac, node }) => node?.name === word || mac === parseMac(word));
+    if (found === undefined) throw fault(`nothing is known of "${word}"`, 'see swarmboot node list');
+    terminal.out.write(describe(found));
+  },
+};
+
+/** What each word means, every node once. */
+function selected(nodes: Nodes, words: readonly string[]): readonly Node[] {
+  if (words.length === 0) throw usage('no node is named; see --help');
+  return [...new Set(words.flatMap((word) => nodes.select(word)))];
+}
+
+/** Every machine: those of nodes.conf in its order, then the others that have spoken. */
+async function readStandings(repo: string, problem: (text: string) => void): Promise<readonly Standing[]> {
+  const nodes = await readNodes(repo);
+  const records = await readRecords(repo, problem);
+  const strangers = [...records.keys()].filter((mac) => nodes.byMac(mac) === null);
+  return Promise.all(
+    [...nodes.all.map(({ mac }) => mac), ...strangers].map(async (mac) => {
+      const node = nodes.byMac(mac);
+      const record = records.get(mac) ?? null;
+      const armedAt = node === null ? null : ((await armedSince(repo, mac))?.toISOString() ?? null);
+      return { mac, node, armedAt, record, state: describeState(record, node !== null, armedAt) };
+    }),
+  );
+}
+
+function describe({ mac, node, armedAt, record, state }: Standing): string {
+  const rows: [string, string][] = [
+    ['state', state],
+    ['last seen', formatTime(record)],
+  ];
+  if (armedAt !== null) rows.push(['armed since', armedAt]);
+  if (node !== null) {
+    rows.push(['image', node.image ?? '-'], ['layout', node.layout ?? '-']);
+    rows.push(['groups', node.groups.join(', ') || '-'], ['overrides', node.overrides.join(', ') || '-']);
+    rows.push(['parameters', node.params.join(' ') || '-']);
+  }
+  if (record !== null) {
+    const { stage, text, inventory, log } = record.message;
+    rows.push(['stage', stage]);
+    for (const line of text.split('\n')) if (line !== '') rows.push(['', line]);
+    if (inventory !== null) rows.push(...inventoryRows(inventory));
+    for (const [index, line] of log.entries()) rows.push([index === 0 ? 'log' : '', line]);
+  }
+  const lines = rows.map(([key, value]) => `  ${key.padEnd(11)}  ${value}\n`);
+  return `${node?.name ?? 'not in nodes.conf'} (${mac})\n${lines.join('')}`;
+}
+
+function inventoryRows(inventory: Inventory): [string, string][] {
+  const { vendor, model, serial, firmware, cpu, cores, memoryBytes, disks, links } = inventory;
+  return [
+    ['machine', [vendor, model, serial === '' ? '' : `serial ${serial}`].filter(Boolean).join(' ') || '-'],
+    ['firmware', firmware || '-'],
+    ['processor', `${cpu || '-'}, ${cores} threads`],
+    ['memory', formatBytes(memoryBytes)],
+    ...disks.map((disk): [string, string] => [
+      `disk ${disk.name}`,
+      [formatBytes(disk.sizeBytes), disk.type, disk.model, disk.serial].filter(Boolean).join(', '),
+    ]),
+    ...links.map(({ name, mac, up, megabitPerSec, addresses }): [string, string] => [
+      `link ${name}`,
+      [mac, up ? 'up' : 'down', megabitPerSec === null ? '' : `${megabitPerSec} Mbit/s`, ...addresses]
+        .filter(Boolean)
+        .join(', '),
+    ]),
+  ];
+}
+
+/** `2026-01-31 12:00:05`. */
+function formatTime(record: NodeRecord | null): string {
+  return record === null ? '-' : record.at.slice(0, 19).replace('T', ' ');
+}
+
+function fault(what: string, next: string): SwarmbootError {
+  return new SwarmbootError('nodes', `${what}; ${next}`);
+}

@@ -1,0 +1,147 @@
+// The nodes as a repository keeps them: nodes.conf, who is armed (an empty file each in armed/), and the newest message of
+// each (a JSON file in reports/). `serve` and `swarmboot node` meet here, each a process of its own.
+
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
+import { mac12, parseMac } from '../agent/core/mac.ts';
+import type { Message } from '../agent/core/monitor.ts';
+import { type NodeRecord, parseRecord, recorded } from './core/board.ts';
+import { NODES_MAX, Nodes, parseNodes } from './core/nodes.ts';
+import { absent, attempt, settle, syncPath } from './repository.ts';
+
+const RECORD_FILE = /^([0-9a-f]{12})\.json$/;
+
+export function nodesPath(repo: string): string {
+  return path.join(repo, 'nodes.conf');
+}
+
+/** The nodes file; a repository without one has no nodes. Throws SwarmbootError 'nodes' or 'repository'. */
+export async function readNodes(repo: string): Promise<Nodes> {
+  const place = nodesPath(repo);
+  const text = await attempt(`read ${place}`, () => fs.readFile(place, 'utf8').catch(absent));
+  return text === undefined ? new Nodes([], []) : parseNodes(text, place);
+}
+
+/** Makes the next network boot of a node install it. Throws SwarmbootError('repository'). */
+export async function arm(repo: string, mac: string): Promise<void> {
+  const place = armedPath(repo, mac);
+  await attempt(`write ${place}`, async () => {
+    await fs.mkdir(path.dirname(place), { recursive: true });
+    await fs.writeFile(place, '');
+    // Armed once more, it is armed from now on.
+    const now = new Date();
+    await fs.utimes(place, now, now);
+    await syncPath(path.dirname(place));
+  });
+}
+
+/** False when it was not armed. Throws SwarmbootError('repository'). */
+export async function disarm(repo: string, mac: string): Promise<boolean> {
+  const place = armedPath(repo, mac);
+  return attempt(`remove ${place}`, async () => {
+    const removed = await fs.unlink(place).then(() => true, absent);
+    if (removed !== true) return false;
+    await syncPath(path.dirname(place));
+    return true;
+  });
+}
+
+/** Since when a node is armed; null: it is not. Throws SwarmbootError('repository'). */
+export async function armedSince(repo: string, mac: string): Promise<Date | null> {
+  const place = armedPath(repo, mac);
+  const stat = await attempt(`read ${place}`, () => fs.stat(place).catch(absent));
+  return stat?.mtime ?? null;
+}
+
+/**
+ * The newest record of each node that has spoken, by MAC. A file that cannot be read as one is left out and told to
+ * `problem`. Throws SwarmbootError('repository') when the folder cannot be read.
+ */
+export async function readRecords(
+  repo: string,
+  problem: (text: string) => void,
+): Promise<Map<string, NodeRecord>> {
+  const folder = path.join(repo, 'reports');
+  const names = (await attempt(`read ${folder}`, () => fs.readdir(folder).catch(absent))) ?? [];
+  const records = new Map<string, NodeRecord>();
+  for (const name of names.sort()) {
+    const mac = parseMac(RECORD_FILE.exec(name)?.[1] ?? '');
+    if (mac === null) continue;
+    const place = path.join(folder, name);
+    try {
+      const record = parseRecord(await fs.readFile(place, 'utf8'));
+      if (record.message.mac !== mac) throw new Error(`it speaks of ${record.message.mac}`);
+      records.set(mac, record);
+    } catch (error) {
+      problem(`${place} is no record of a node: ${messageOf(error)}; remove the file`);
+    }
+  }
+  return records;
+}
+
+/**
+ * The records while `serve` runs: in memory, and behind that on disk. One file is written at a time, so that of many
+ * messages of one node the newest is written and the others need not be.
+ */
+export class Records {
+  readonly #repo: string;
+  readonly #records: Map<string, NodeRecord>;
+  readonly #problem: (text: string) => void;
+  readonly #dirty = new Set<string>();
+  #writing: Promise<void> | null = null;
+
+  private constructor(repo: string, records: Map<string, NodeRecord>, problem: (text: string) => void) {
+    this.#repo = repo;
+    this.#records = records;
+    this.#problem = problem;
+  }
+
+  static async open(repo: string, problem: (text: string) => void): Promise<Records> {
+    return new Records(repo, await readRecords(repo, problem), problem);
+  }
+
+  get(mac: string): NodeRecord | null {
+    return this.#records.get(mac) ?? null;
+  }
+
+  /** Keeps a message. Throws SwarmbootError('repository') when it is of one node too many; a `known` one never is. */
+  add(message: Message, at: Date, known: boolean): void {
+    const { mac } = message;
+    if (!known && !this.#records.has(mac) && this.#records.size >= NODES_MAX) {
+      const folder = path.join(this.#repo, 'reports');
+      throw new SwarmbootError(
+        'repository',
+        `reports of ${NODES_MAX} nodes are kept; remove some from ${folder}`,
+      );
+    }
+    this.#records.set(mac, recorded(this.get(mac), message, at.toISOString()));
+    this.#dirty.add(mac);
+    this.#writing ??= this.#write();
+  }
+
+  /** Returns when everything is on disk, or has failed to get there. */
+  async close(): Promise<void> {
+    await this.#writing;
+  }
+
+  async #write(): Promise<void> {
+    const folder = path.join(this.#repo, 'reports');
+    for (const mac of this.#dirty) {
+      this.#dirty.delete(mac);
+      const place = path.join(folder, `${mac12(mac)}.json`);
+      try {
+        await fs.mkdir(folder, { recursive: true });
+        await fs.writeFile(`${place}.new`, `${JSON.stringify(this.#records.get(mac), null, 2)}\n`);
+        await settle(`${place}.new`, place);
+      } catch (error) {
+        this.#problem(`cannot write ${place} (${messageOf(error)}); check its rights and its free space`);
+      }
+    }
+    this.#writing = null;
+  }
+}
+
+function armedPath(repo: string, mac: string): string {
+  return path.join(repo, 'armed', mac12(mac));
+}

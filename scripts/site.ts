@@ -1,0 +1,202 @@
+// What the image server answers beside the catalog and the torrents: how a machine boots, its reports, the site's files, and
+// the files of REPO/boot. The routes, and what a report changes.
+
+import * as fs from 'node:fs/promises';
+import type { IncomingMessage } from 'node:http';
+import * as path from 'node:path';
+import type { SiteFile } from '../agent/core/catalog.ts';
+import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
+import { parseMac } from '../agent/core/mac.ts';
+import { MESSAGE_BYTES_MAX, type Message, type NodeAnswer, parseMessage } from '../agent/core/monitor.ts';
+import { plainText } from '../agent/core/report.ts';
+import { formatBytes } from '../agent/core/units.ts';
+import { begunMs, hasCome, isSuccess } from './core/board.ts';
+import { bootEntry, decideBoot, type Loader } from './core/bootentry.ts';
+import type { Nodes } from './core/nodes.ts';
+import { armedSince, disarm, nodesPath, Records, readNodes } from './nodes.ts';
+import { absent } from './repository.ts';
+import { SiteFiles } from './sitefiles.ts';
+
+/** An answer, to be sent by `serve`. */
+export interface Reply {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string | Uint8Array | { readonly path: string; readonly size: number };
+}
+
+const BOOT_FILE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+/** Senders of messages that cannot be read are told of once each, so many of them. */
+const COMPLAINTS_MAX = 100;
+
+export class Site {
+  readonly #repo: string;
+  readonly #say: (line: string) => void;
+  readonly #files: SiteFiles;
+  readonly #records: Records;
+  readonly #complained = new Set<string>();
+  /** The last nodes.conf that was right; null: there was none yet. */
+  #nodes: Nodes | null = null;
+  #nodesState = '';
+
+  private constructor(repo: string, records: Records, say: (line: string) => void) {
+    this.#repo = repo;
+    this.#records = records;
+    this.#say = say;
+    this.#files = new SiteFiles(repo, say);
+  }
+
+  /** `say` takes lines for the admin. Throws SwarmbootError('repository') when the repository cannot be read. */
+  static async open(repo: string, say: (line: string) => void): Promise<Site> {
+    return new Site(repo, await Records.open(repo, say), say);
+  }
+
+  /** The site's files that the catalog lists. */
+  get files(): readonly SiteFile[] {
+    return this.#files.files;
+  }
+
+  /** Reads anew what has changed. Throws SwarmbootError('repository'). */
+  async follow(): Promise<void> {
+    await this.#files.follow();
+    await this.#followNodes();
+  }
+
+  /** Which of the files that a node boots are there, in one line. */
+  async bootFiles(): Promise<string> {
+    const names = ['kernel', 'initrd.img'];
+    const sizes = await Promise.all(names.map((name) => this.#bootFile(name)));
+    const told = names.map((name, i) => {
+      const found = sizes[i];
+      return found === null || found === undefined ? `no ${name}` : `${name} ${formatBytes(found.size)}`;
+    });
+    const missing = sizes.some((found) => found === null) ? '; make them with swarmboot initrd build' : '';
+    return `boot files in ${path.join(this.#repo, 'boot')}: ${told.join(', ')}${missing}`;
+  }
+
+  /** The answer to a GET; null when the path is nothing of ours. `server` is the address by which we were asked. */
+  async get(url: string, server: string): Promise<Reply | null> {
+    const [, folder = '', rest = ''] = /^\/(boot|nodes|files)\/(.+)$/.exec(url) ?? [];
+    if (folder === 'files') {
+      const content = await this.#files.read(rest);
+      return content === null ? null : { status: 200, type: 'application/octet-stream', body: content };
+    }
+    if (folder === 'nodes') return this.#answerNode(rest);
+    const [, loader, name = ''] = /^(ipxe|grub|pxelinux\.cfg)\/(.+)$/.exec(rest) ?? [];
+    if (folder === 'boot' && loader !== undefined) return this.#answerBoot(loader, name, server);
+    const found = folder === 'boot' ? await this.#bootFile(rest) : null;
+    return found === null ? null : { status: 200, type: 'application/octet-stream', body: found };
+  }
+
+  /** The answer to a POST to /reports. Never rejects for what was sent. */
+  async report(request: IncomingMessage): Promise<Reply> {
+    try {
+      const message = parseMessage(await readBody(request));
+      await this.#take(message);
+      return { status: 204, type: 'text/plain', body: '' };
+    } catch (error) {
+      if (!(error instanceof SwarmbootError)) throw error;
+      const from = request.socket.remoteAddress ?? 'somebody';
+      if (!this.#complained.has(from) && this.#complained.size < COMPLAINTS_MAX) {
+        this.#complained.add(from);
+        this.#say(`a report from ${from} is refused: ${plainText(error.message)}`);
+      }
+      const status = error.code === 'report' ? 400 : 503;
+      return { status, type: 'text/plain', body: `${error.message}\n` };
+    }
+  }
+
+  /** Returns when every report is on disk. */
+  async stop(): Promise<void> {
+    await this.#records.close();
+  }
+
+  async #take(message: Message): Promise<void> {
+    const { mac, status } = message;
+    const node = this.#nodes?.byMac(mac) ?? null;
+    const now = new Date();
+    const before = this.#records.get(mac)?.message;
+    this.#records.add(message, now, node !== null);
+    const who = node === null ? mac : `${node.name} (${mac})`;
+    if (isSuccess(message) && (await this.#disarmDone(message, now))) {
+      this.#say(`${who} has its image and boots from its own disk from now on`);
+    }
+    if (status === before?.status) return;
+    if (status < 0) this.#say(`${who} failed in ${message.stage}: ${message.text.split('\n')[0]}`);
+    if (hasCome(message)) this.#say(`${who} is installed`);
+  }
+
+  /** What was armed after this install began is for the next one: it stays. A clock set back must not keep it for ever. */
+  async #disarmDone(message: Message, now: Date): Promise<boolean> {
+    const armedAt = await armedSince(this.#repo, message.mac);
+    if (armedAt === null) return false;
+    const begun = begunMs(message, now.getTime()) ?? Number.POSITIVE_INFINITY;
+    const since = armedAt.getTime();
+    return since > begun && since <= now.getTime() ? false : disarm(this.#repo, message.mac);
+  }
+
+  async #answerNode(text: string): Promise<Reply | null> {
+    const mac = parseMac(text);
+    if (mac === null) return null;
+    if (this.#nodes === null) return this.#noNodes();
+    const name = this.#nodes.byMac(mac)?.name ?? null;
+    const armed = name !== null && (await armedSince(this.#repo, mac)) !== null;
+    const answer: NodeAnswer = { known: name !== null, armed, name };
+    return { status: 200, type: 'application/json', body: `${JSON.stringify(answer)}\n` };
+  }
+
+  async #answerBoot(folder: string, name: string, server: string): Promise<Reply | null> {
+    // PXELINUX asks for 01-MAC, after a UUID and before its address: the others are not ours.
+    const loader: Loader = folder === 'pxelinux.cfg' ? 'pxelinux' : folder === 'grub' ? 'grub' : 'ipxe';
+    const mac = parseMac(loader === 'pxelinux' ? name.replace(/^01-/, '') : name);
+    if (mac === null || (loader === 'pxelinux' && !name.startsWith('01-'))) return null;
+    if (this.#nodes === null) return this.#noNodes();
+    const armed = (await armedSince(this.#repo, mac)) !== null;
+    const text = bootEntry(loader, decideBoot(this.#nodes, mac, armed), server);
+    return { status: 200, type: 'text/plain', body: text };
+  }
+
+  /** A wrong nodes.conf must not send installed machines into the RAM disk: the loader asks again. */
+  #noNodes(): Reply {
+    return { status: 503, type: 'text/plain', body: 'nodes.conf is wrong; see what swarmboot serve says\n' };
+  }
+
+  async #bootFile(name: string): Promise<{ path: string; size: number } | null> {
+    if (!BOOT_FILE.test(name)) return null;
+    const place = path.join(this.#repo, 'boot', name);
+    const stat = await fs.stat(place).catch(absent);
+    return stat?.isFile() ? { path: place, size: stat.size } : null;
+  }
+
+  async #followNodes(): Promise<void> {
+    const stat = await fs.stat(nodesPath(this.#repo)).catch(absent);
+    const state = stat === undefined ? 'none' : [stat.ino, stat.size, stat.mtimeMs, stat.ctimeMs].join(' ');
+    if (state === this.#nodesState) return;
+    this.#nodesState = state;
+    try {
+      this.#nodes = await readNodes(this.#repo);
+      this.#say(`${this.#nodes.all.length} nodes in ${nodesPath(this.#repo)}`);
+    } catch (error) {
+      if (!(error instanceof SwarmbootError)) throw error;
+      const kept = this.#nodes === null ? '' : '\n  Until then the nodes are as they were before.';
+      this.#say(`${error.message}${kept}`);
+    }
+  }
+}
+
+/** The whole body. Throws SwarmbootError('report') when it is too long or breaks off. */
+async function readBody(request: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  let length = 0;
+  try {
+    // What is too long is read no further, yet answered.
+    for await (const part of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      length += part.length;
+      if (length > MESSAGE_BYTES_MAX) break;
+      parts.push(part);
+    }
+  } catch (error) {
+    throw new SwarmbootError('report', `the report broke off: ${messageOf(error)}`, { cause: error });
+  }
+  if (length <= MESSAGE_BYTES_MAX) return Buffer.concat(parts).toString();
+  throw new SwarmbootError('report', `the report is longer than ${MESSAGE_BYTES_MAX} bytes`);
+}
