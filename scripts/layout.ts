@@ -24,14 +24,9 @@ export const layoutCheck: Command = {
   run: async (args, terminal) => {
     if (args.words.length === 0) throw usage('FILE is missing; see --help');
     const checks = args.words.map(check);
-    if (args.flag('json')) {
-      terminal.out.write(`${JSON.stringify(checks, null, 2)}\n`);
-    } else {
-      for (const { file, lines, faults } of checks) {
-        const told = faults.map(({ path, text }) => `${path === '' ? 'the file' : path} ${text}`);
-        terminal.out.write([file, ...lines, ...told].join('\n  ').concat('\n'));
-      }
-    }
+    terminal.out.write(
+      args.flag('json') ? `${JSON.stringify(checks, null, 2)}\n` : checks.map(page).join(''),
+    );
     const bad = checks.filter(({ faults }) => faults.length > 0);
     if (bad.length === 0) return;
     const count = bad.reduce((sum, { faults }) => sum + faults.length, 0);
@@ -53,6 +48,11 @@ function check(file: string): Check {
   return 'layout' in read
     ? { file, lines: linesOf(read.layout), faults: [] }
     : { file, lines: [], faults: read.faults };
+}
+
+function page({ file, lines, faults }: Check): string {
+  const told = faults.map(({ path, text }) => `${path === '' ? 'the file' : path} ${text}`);
+  return `${[file, ...lines, ...told].join('\n  ')}\n`;
 }
 
 function textOf(file: string): string {

@@ -3,6 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
+import type { Readable } from 'node:stream';
 import { COMMAND_TIMEOUT_MS, type Command, formatCommand } from '../core/command.ts';
 import { type ErrorCode, SwarmbootError } from '../core/errors.ts';
 import { plainText } from '../core/report.ts';
@@ -13,8 +14,8 @@ const ENVIRONMENT = {
   HOME: '/',
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
 };
-/** Of the output the last so many bytes are kept. */
-const OUTPUT_BYTES_MAX = 64 * KIB;
+/** Of the output the last so many characters are kept. */
+const OUTPUT_MAX = 64 * KIB;
 /** So many last lines stand in the error. */
 const ERROR_LINES = 12;
 /** A program that is told to end gets this long, then it is killed. */
@@ -36,8 +37,8 @@ export function absentPrograms(commands: readonly Command[]): readonly string[] 
 }
 
 /**
- * Runs a command to its end and returns what it wrote on standard output and standard error, mixed, the last 64 KiB.
- * `tell` gets the command, and each line of its output. Throws SwarmbootError with `code` when it cannot be started, ends
+ * Runs a command to its end and returns the lines that it wrote, of standard output and standard error, the last 64 Ki
+ * characters. `tell` gets the command, and each line as it comes. Throws SwarmbootError with `code` when it cannot be started, ends
  * with another status than 0, or runs too long; and the signal's reason when that ended it.
  */
 export async function runCommand(
@@ -53,7 +54,6 @@ export async function runCommand(
   const output = new Output(tell);
   const timeout = AbortSignal.timeout(timeoutMs);
   const ended = await run(command, AbortSignal.any([signal, timeout]), output);
-  output.end();
   signal.throwIfAborted();
   if (ended === 'ended with status 0' && !timeout.aborted) return output.text();
   const how = timeout.aborted ? `did not end within ${formatDuration(timeoutMs)}` : ended;
@@ -79,7 +79,7 @@ async function run(command: Command, signal: AbortSignal, output: Output): Promi
   const stop = () => end(child);
   signal.addEventListener('abort', stop, { once: true });
   const streams = [child.stdout!, child.stderr!];
-  for (const stream of streams) stream.on('data', (bytes: Buffer) => output.add(bytes));
+  for (const stream of streams) output.read(stream);
   // A program may end without reading all; its status tells what that means.
   child.stdin?.on('error', () => {});
   child.stdin?.end(command.input);
@@ -115,28 +115,32 @@ function end(child: ChildProcess): void {
   child.once('close', () => clearTimeout(kill));
 }
 
-/** The end of what a program says, and each line of it as it comes. */
+/** The end of what a program says, and each line of it as it comes; its two streams never share a line. */
 class Output {
   readonly #tell: (line: string) => void;
-  readonly #decoder = new TextDecoder();
   #text = '';
-  #line = '';
 
   constructor(tell: (line: string) => void) {
     this.#tell = tell;
   }
 
-  add(bytes: Uint8Array): void {
-    const text = this.#decoder.decode(bytes, { stream: true });
-    this.#text = (this.#text + text).slice(-OUTPUT_BYTES_MAX);
-    const lines = (this.#line + text).split(/\r?\n|\r/);
-    this.#line = (lines.pop() ?? '').slice(-OUTPUT_BYTES_MAX);
-    for (const line of lines) this.#tell(`  ${plainText(line)}`);
+  /** Reads a stream to its end. */
+  read(stream: Readable): void {
+    const decoder = new TextDecoder();
+    let line = '';
+    stream.on('data', (bytes: Buffer) => {
+      const lines = (line + decoder.decode(bytes, { stream: true })).split(/\r?\n|\r/);
+      line = (lines.pop() ?? '').slice(-OUTPUT_MAX);
+      for (const whole of lines) this.#add(whole);
+    });
+    stream.once('close', () => {
+      if (line !== '') this.#add(line);
+    });
   }
 
-  end(): void {
-    if (this.#line !== '') this.#tell(`  ${plainText(this.#line)}`);
-    this.#line = '';
+  #add(line: string): void {
+    this.#text = `${this.#text}${line}\n`.slice(-OUTPUT_MAX);
+    this.#tell(`  ${plainText(line)}`);
   }
 
   text(): string {
