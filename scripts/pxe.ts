@@ -20,8 +20,7 @@ import { absent, attempt, REPO_OPTION, settle } from './repository.ts';
 /** Where Debian keeps the loaders, and what they are called in REPO/boot. Those of other packages are taken if there. */
 const LOADERS = [
   { from: '/usr/lib/ipxe/undionly.kpxe', name: 'undionly.kpxe', package: 'ipxe', needed: true },
-  { from: '/usr/lib/ipxe/ipxe.efi', name: 'ipxe.efi', package: 'ipxe', needed: true },
-  { from: '/usr/lib/ipxe/snponly.efi', name: 'snponly.efi', package: 'ipxe', needed: false },
+  { from: '/usr/lib/ipxe/snponly.efi', name: 'snponly.efi', package: 'ipxe', needed: true },
   { from: '/usr/lib/ipxe/ipxe.lkrn', name: 'ipxe.lkrn', package: 'ipxe', needed: true },
   { from: '/usr/lib/PXELINUX/lpxelinux.0', name: 'lpxelinux.0', package: 'pxelinux', needed: false },
   {

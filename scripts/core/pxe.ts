@@ -2,7 +2,8 @@
 // `swarmboot serve`. Decides who gets which loader; writes no file.
 //
 // BIOS and UEFI firmware get iPXE by TFTP, UEFI HTTP boot gets it by HTTP; iPXE itself gets the address of its script, and
-// everything from there on comes by HTTP. iPXE sends DHCP option 175, the firmware does not.
+// everything from there on comes by HTTP. iPXE sends DHCP option 175, the firmware does not. UEFI gets the iPXE that uses the
+// firmware's own driver of the card (snponly.efi): Debian 12's other one, ipxe.efi, hangs when it is to hand back to the firmware.
 
 import { parseAddress } from '../../agent/core/address.ts';
 import { SwarmbootError } from '../../agent/core/errors.ts';
@@ -66,12 +67,12 @@ function proxyLines(site: PxeSite): readonly string[] {
     '# Beside the DHCP server of this network, which gives the addresses.',
     `dhcp-range=${networkOf(site.address, site.netmask)},proxy,${site.netmask}`,
     ...ARCH.bios.map((arch) => service(arch, 'undionly.kpxe')),
-    ...ARCH.efi.map((arch) => service(arch, 'ipxe.efi')),
+    ...ARCH.efi.map((arch) => service(arch, 'snponly.efi')),
     '',
     '# UEFI HTTP boot calls itself HTTPClient, and takes an answer from that only.',
     'dhcp-pxe-vendor=PXEClient,HTTPClient',
     ...ARCH.http.map((arch) => `dhcp-match=set:http,option:client-arch,${arch}`),
-    `dhcp-boot=tag:http,tag:!ipxe,${bootUrl(site)}/ipxe.efi`,
+    `dhcp-boot=tag:http,tag:!ipxe,${bootUrl(site)}/snponly.efi`,
   ];
 }
 
@@ -97,12 +98,12 @@ function dhcpLines(site: PxeSite, dhcp: DhcpMode & { mode: 'dhcp' }): readonly s
     ...match('bios'),
     'dhcp-boot=tag:bios,tag:!ipxe,undionly.kpxe',
     ...match('efi'),
-    'dhcp-boot=tag:efi,tag:!ipxe,ipxe.efi',
+    'dhcp-boot=tag:efi,tag:!ipxe,snponly.efi',
     '',
     '# UEFI HTTP boot calls itself HTTPClient, and takes an answer from that only.',
     ...match('http'),
     'dhcp-option-force=tag:http,tag:!ipxe,option:vendor-class,HTTPClient',
-    `dhcp-boot=tag:http,tag:!ipxe,${bootUrl(site)}/ipxe.efi`,
+    `dhcp-boot=tag:http,tag:!ipxe,${bootUrl(site)}/snponly.efi`,
   ];
 }
 
@@ -113,8 +114,8 @@ export function dhcpAdvice(site: PxeSite): string {
     `The DHCP server of this network must answer, with next-server (siaddr) ${site.address}:`,
     `  to iPXE (it sends option 175)                   boot file ${url}/boot.ipxe`,
     '  to BIOS PXE (option 93 is 0)                    boot file undionly.kpxe',
-    '  to UEFI PXE (option 93 is 7 or 9)               boot file ipxe.efi',
-    `  to UEFI HTTP boot (option 93 is 16)             boot file ${url}/ipxe.efi, and option 60 HTTPClient`,
+    '  to UEFI PXE (option 93 is 7 or 9)               boot file snponly.efi',
+    `  to UEFI HTTP boot (option 93 is 16)             boot file ${url}/snponly.efi, and option 60 HTTPClient`,
     `and TFTP must give the files of ${site.bootFolder}. docs/pxe.md has this for ISC dhcpd and Kea.`,
   );
 }
