@@ -36,6 +36,7 @@ export const TOOLS: readonly Tool[] = [
   { path: '/usr/bin/busybox', package: 'busybox-static' },
   { path: '/usr/bin/lsblk', package: 'util-linux' },
   { path: '/usr/bin/lscpu', package: 'util-linux' },
+  { path: '/usr/bin/partx', package: 'util-linux' },
   { path: '/usr/sbin/blkid', package: 'util-linux' },
   { path: '/usr/sbin/blockdev', package: 'util-linux' },
   { path: '/usr/sbin/wipefs', package: 'util-linux' },
