@@ -1,0 +1,61 @@
+// A job for TargetSystem as the installer would put it together, for the tests that finish a system.
+
+import type { DiskPlan } from '../agent/core/diskplan.ts';
+import type { Lease } from '../agent/core/lease.ts';
+import type { SiteScript, SystemJob } from '../agent/core/systemrooms.ts';
+
+export const LEASE: Lease = {
+  method: 'dhcp',
+  device: 'eth0',
+  mac: '52:54:00:09:00:01',
+  vlan: null,
+  address: '10.9.0.5/24',
+  gateway: '10.9.0.1',
+  dns: ['10.9.0.1', 'fd09::1'],
+  hostName: 'node005',
+  domain: 'lab.example',
+  nextServer: '10.9.0.1',
+  address6: '',
+};
+
+export const ROOT_UUID = '26a42e8d-d057-412b-b1ae-7330400c4997';
+
+export const PLAN: DiskPlan = {
+  prepare: [{ argv: ['/usr/sbin/sfdisk', '/dev/vda'], why: 'partition /dev/vda' }],
+  release: [{ argv: ['/usr/bin/busybox', 'umount', '/a'], why: 'unmount /a' }],
+  fstab: [
+    { source: `UUID=${ROOT_UUID}`, mountPoint: '/', type: 'ext4', options: 'errors=remount-ro', pass: 1 },
+    { source: 'UUID=5F3A-11C2', mountPoint: '/boot/efi', type: 'vfat', options: 'umask=0077', pass: 2 },
+    { source: 'UUID=0c3d', mountPoint: 'none', type: 'swap', options: 'sw', pass: 0 },
+  ],
+  bootDisks: ['/dev/vda'],
+  firmware: 'bios',
+  mdadmConf: '',
+  needs: [],
+  capacityBytes: 4e9,
+  lines: [],
+};
+
+export function script(name: string, content = '#!/bin/sh\n'): SiteScript {
+  return { path: `scripts/${name}`, content: new TextEncoder().encode(content) };
+}
+
+export function makeJob(changes: Partial<SystemJob> = {}): SystemJob {
+  return {
+    target: '/a',
+    runFolder: '/run/swarmboot',
+    plan: PLAN,
+    layoutName: 'default',
+    lease: LEASE,
+    hostName: 'node005',
+    groups: ['rack1', 'gpu'],
+    image: { name: 'web', sha256: 'ab'.repeat(32) },
+    overrides: [{ name: 'site', sha256: 'cd'.repeat(32) }],
+    server: 'http://10.9.0.1:8080',
+    reportsUrl: 'http://10.9.0.1:8080/reports',
+    scripts: [],
+    kernelCommandLine: 'BOOT_IMAGE=kernel quiet',
+    installedAt: '2026-11-22T20:00:00Z',
+    ...changes,
+  };
+}
