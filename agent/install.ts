@@ -10,6 +10,8 @@ import { SeedWait } from './core/seedwait.ts';
 import { chooseStaging, describe, type Pool } from './core/staging.ts';
 import { formatBytes, type Ms } from './core/units.ts';
 import { compressionOf, type Plan, planInstall, type Tarball } from './plan.ts';
+import { describeJob, onDisks, planSystem } from './siteplan.ts';
+import { TargetSystem } from './system.ts';
 
 /** A stage is data: its name, and its work. What it made is undone by `#cleanUp`, whatever happened. */
 interface Stage {
@@ -46,6 +48,9 @@ export class Install {
   #plan: Plan | null = null;
   #pool: string | null = null;
   #imageExtraction: Promise<void> = Promise.resolve();
+  /** Null when the install goes into a folder. */
+  #system: TargetSystem | null = null;
+  #left = false;
 
   constructor(params: Params, rooms: Rooms, signal: AbortSignal) {
     this.#params = params;
@@ -56,35 +61,55 @@ export class Install {
 
   /** Runs every stage. Throws the SwarmbootError that ended it; staging files are freed and swarms left by then. */
   async run(): Promise<void> {
-    const stages: readonly Stage[] = [
-      { name: 'parameters', work: () => this.#checkParameters() },
-      { name: 'catalog', work: () => this.#readCatalog() },
-      { name: 'BOEL binaries', work: () => this.#extractBoel() },
-      { name: 'staging', work: () => this.#stageImage() },
-      { name: 'image', work: () => this.#fetchImage() },
-      { name: 'extract', work: () => this.#imageExtraction },
-      { name: 'overrides', work: () => this.#extractOverrides() },
-      { name: 'seed-wait', work: () => this.#seedWait() },
-      { name: 'leave', work: () => this.#cleanUp() },
-    ];
     const reports = new AbortController();
     const reporting = this.#reportOften(reports.signal);
     try {
-      for (const stage of stages) {
+      for (const stage of this.#stages()) {
         if (stage.name === 'leave') await stopReports();
         await this.#runStage(stage);
+        if (stage.name === 'catalog' && this.#params.dryRun) break;
       }
+      await this.#cleanUp();
     } catch (error) {
       this.#failure.abort(error);
-      await stopReports();
       await this.#cleanUp();
+      await this.#system?.release();
       throw error;
+    } finally {
+      await stopReports();
     }
 
     async function stopReports(): Promise<void> {
       reports.abort();
       await reporting;
     }
+  }
+
+  #stages(): readonly Stage[] {
+    const disks = onDisks(this.#params);
+    const signal = this.#signal;
+    const stage = (name: StageName, work: () => Promise<void>): Stage => ({ name, work });
+    const onlyDisks = (name: StageName, work: (system: TargetSystem) => Promise<void>) =>
+      disks ? [stage(name, () => work(this.#system!))] : [];
+    return [
+      stage('parameters', () => this.#checkParameters()),
+      stage('catalog', () => this.#readCatalog()),
+      stage('BOEL binaries', () => this.#extractBoel()),
+      ...onlyDisks('pre-install', (system) => system.runScripts('pre-install', signal)),
+      ...onlyDisks('disks', (system) => system.prepareDisks(signal)),
+      stage('staging', () => this.#stageImage()),
+      stage('image', () => this.#fetchImage()),
+      stage('extract', () => this.#imageExtraction),
+      stage('overrides', () => this.#extractOverrides()),
+      ...onlyDisks('main-install', (system) => system.runScripts('main-install', signal)),
+      ...onlyDisks('finish', (system) => system.finish(signal)),
+      ...onlyDisks('post-install', (system) => system.runScripts('post-install', signal)),
+      // The last step of all that makes the disks start something: half a system is never started.
+      ...onlyDisks('boot loader', (system) => system.installBootLoader(signal)),
+      stage('seed-wait', () => this.#seedWait()),
+      stage('leave', () => this.#cleanUp()),
+      ...onlyDisks('post-action', (system) => this.#startAnew(system)),
+    ];
   }
 
   /** The state of this node now. */
@@ -106,6 +131,7 @@ export class Install {
     for (let attempt = 0; ; attempt++) {
       try {
         this.#signal.throwIfAborted();
+        if (attempt === 0 && this.#params.breakStages.includes(name)) await this.#break(name);
         await work();
         tell({ fact: 'stageEnded', stage: name, ms: now() - startedMs });
         if (name !== 'leave' && this.#plan !== null) tell({ fact: 'report', ...this.report() });
@@ -127,7 +153,7 @@ export class Install {
   }
 
   async #checkParameters(): Promise<void> {
-    this.#usable(this.#params.target, 'TARGET');
+    if (!onDisks(this.#params)) this.#usable(this.#params.target, 'TARGET');
     this.#engine ??= await this.#rooms.startEngine();
     this.#rooms.tell({ fact: 'note', text: `peers reach this node on port ${this.#engine.port}` });
   }
@@ -138,6 +164,25 @@ export class Install {
       ({ kind, name, torrent }) => `${kind} ${name} (${formatBytes(torrent.length)})`,
     );
     this.#rooms.tell({ fact: 'note', text: `to be fetched: ${list.join(', ')}` });
+    if (!onDisks(this.#params)) return;
+    const job = await planSystem(this.#params, this.#plan, this.#rooms, this.#signal);
+    this.#system = new TargetSystem(job, this.#rooms.system);
+    const text = this.#params.dryRun ? describeJob(job) : job.plan.lines.join('\n');
+    this.#rooms.tell({ fact: 'note', text });
+  }
+
+  async #break(name: StageName): Promise<void> {
+    this.#rooms.tell({
+      fact: 'note',
+      text: `a shell before the stage "${name}", as BREAK asks; leave it by "exit", and the install goes on`,
+    });
+    await this.#rooms.system.shell();
+  }
+
+  async #startAnew(system: TargetSystem): Promise<void> {
+    system.keepLog(this.#rooms.logLines());
+    await this.#rooms.reported();
+    await system.postAction(this.#params.postAction, this.#signal);
   }
 
   /** They come first, because what follows may need the tools in them; they go on being seeded. */
@@ -193,6 +238,8 @@ export class Install {
 
   /** Leaves every swarm, then frees the pools. Every step is tried; what fails is told and stops nothing. */
   async #cleanUp(): Promise<void> {
+    if (this.#left) return;
+    this.#left = true;
     const { host, tell } = this.#rooms;
     const attempt = async (work: Promise<unknown> | undefined) => {
       await work?.catch((error: unknown) =>

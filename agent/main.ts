@@ -1,11 +1,10 @@
 // The agent: reads the parameters, joins the rooms, runs the install. The one catch of the program is here.
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import minimist from 'minimist';
 import packageJson from '../package.json' with { type: 'json' };
 import { EXIT_STATUS, messageOf, SwarmbootError } from './core/errors.ts';
+import { LEASE_PATH, type Lease, parseLease } from './core/lease.ts';
+import type { Message } from './core/monitor.ts';
 import {
   type Fact,
   formatHelp,
@@ -17,18 +16,19 @@ import {
 } from './core/params.ts';
 import type { LogFact } from './core/ports.ts';
 import { formatEvent, type InstallEvent, plainText } from './core/report.ts';
-import type { Rooms } from './core/rooms.ts';
+import type { Ms } from './core/units.ts';
 import { Install } from './install.ts';
-import { fetchCatalog, fetchFile, fetchTorrent, readTorrentSource } from './io/catalog.ts';
-import { digests } from './io/digest.ts';
-import { extract } from './io/extract.ts';
-import { kernelCommandLine, machine, memoryAvailableBytes, poolAt, pools, readIfThere } from './io/host.ts';
+import { runCommand } from './io/command.ts';
+import { kernelCommandLine, machine, readIfThere } from './io/host.ts';
 import { openLog } from './io/log.ts';
-import { openStore } from './io/store.ts';
-import { streamWriter, tarWriter } from './io/tree.ts';
-import { startPeer } from './peer.ts';
+import { askNode, Monitor } from './io/monitor.ts';
+import { openRooms, pause } from './openrooms.ts';
+import { Reporting } from './reporting.ts';
+import { waitUntilArmed } from './waiting.ts';
 
 const LOCAL_CFG = '/local.cfg';
+/** The image server decides by the last report what the next network boot does: it is worth some waiting. */
+const REPORTED_MAX_MS: Ms = 30_000;
 const HELP = `swarmboot-agent ${packageJson.version}: installs this machine by BitTorrent.
 
 Usage: swarmboot-agent [--local-cfg FILE] [--NAME=value]...
@@ -83,32 +83,6 @@ function collectParams(flags: Flags) {
   ]);
 }
 
-/** Joins the real rooms. `tell` is where the happenings of the install go, `log` the facts of the engine. */
-function openRooms(params: Params, log: LogFact, tell: (event: InstallEvent) => void): Rooms {
-  const { bind, port, uploadMaxBytesPerSec } = params;
-  return {
-    catalog: { fetchCatalog, fetchFile, fetchTorrent, readTorrentSource },
-    host: {
-      pools,
-      poolAt,
-      memoryAvailableBytes,
-      makeFolder: (pool) => mkdtemp(join(pool, 'swarmboot-')),
-      removeFolder: (folder) => rm(folder, { recursive: true, force: true }),
-    },
-    hashes: digests,
-    startEngine: () => startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log }),
-    openStore: (torrent, path, signal) =>
-      openStore(torrent, { path, mode: 'create', hashes: digests }, signal),
-    extract: (job, signal) => {
-      const writer = job.writer === 'tar' ? tarWriter(job.target) : streamWriter(job.target);
-      return extract(job, writer, signal);
-    },
-    now: () => performance.now(),
-    sleep: (ms, signal) => sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted()),
-    tell,
-  };
-}
-
 async function install(flags: Flags): Promise<void> {
   const ending = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
@@ -120,17 +94,65 @@ async function install(flags: Flags): Promise<void> {
     });
   }
   const { params, warnings } = collectParams(flags);
+  const lease = parseLease(readIfThere(LEASE_PATH) ?? '');
   const say = (line: string) => void process.stdout.write(`${line}\n`);
   const json = params.console === 'json';
   const log: LogFact = json ? openLog(say, () => performance.now()) : () => {};
+  const monitor = monitorOf(params, lease);
+  if (params.wait) return wait(params, lease, monitor, ending.signal);
+  const host = params.hostName ?? lease.hostName;
+  const who = { mac: lease.mac, host, image: params.imageName, postAction: params.postAction };
+  const reporting = new Reporting(who, (message) => monitor?.send(message));
   const tell = (event: InstallEvent) => {
-    if (!json) return say(formatEvent(event));
+    reporting.take(event);
+    if (!json) {
+      const text = formatEvent(event);
+      return text === '' ? undefined : say(text);
+    }
     const { fact, ...values } = event;
     log(fact, values);
   };
   for (const text of warnings) tell({ fact: 'note', text });
   if (json) log('machine', { ...(await machine()) });
-  await new Install(params, openRooms(params, log, tell), ending.signal).run();
+  const reported = async () => monitor?.flush(REPORTED_MAX_MS);
+  const rooms = openRooms(params, lease, { log, tell, logLines: () => reporting.lines, reported });
+  await new Install(params, rooms, ending.signal).run().finally(reported);
+}
+
+/** Waits until the image server has armed this machine, then starts it anew: its next network boot installs it. */
+async function wait(
+  { imageServer, pollingMs }: Params,
+  lease: Lease,
+  monitor: Monitor | null,
+  signal: AbortSignal,
+): Promise<void> {
+  if (imageServer === null || monitor === null) {
+    throw new SwarmbootError(
+      'parameters',
+      'WAIT=y is for a machine that has booted from the RAM disk of an image server; leave it out',
+    );
+  }
+  const waiter = {
+    server: imageServer,
+    mac: lease.mac,
+    host: lease.hostName,
+    inventory: await machine(),
+    pollingMs,
+  };
+  const rooms = {
+    show: (text: string) => void process.stdout.write(text),
+    send: (message: Message) => monitor.send(message),
+    ask: (until: AbortSignal) => askNode(new URL(imageServer), lease.mac, until),
+    sleep: pause,
+  };
+  await waitUntilArmed(waiter, rooms, signal);
+  const command = { argv: ['/usr/bin/busybox', 'reboot', '-f'], why: 'start the machine anew' };
+  await runCommand(command, 'system', signal, (line) => void process.stdout.write(`${line}\n`));
+}
+
+/** Only a node that has booted from the RAM disk is one that the image server knows; elsewhere several may share a MAC. */
+function monitorOf({ imageServer }: Params, lease: Lease): Monitor | null {
+  return imageServer === null || lease.mac === '' ? null : new Monitor(new URL(imageServer));
 }
 
 async function main(): Promise<void> {

@@ -1,7 +1,7 @@
 // What is to be installed: the parameters and the catalog, or one torrent without a catalog, become a list of tarballs
 // whose every size and hash is known before the first byte of them is fetched.
 
-import type { Catalog, CatalogEntry, Compression, Kind } from './core/catalog.ts';
+import type { Catalog, CatalogEntry, Compression, Kind, SiteFile } from './core/catalog.ts';
 import { SwarmbootError } from './core/errors.ts';
 import type { Magnet } from './core/magnet.ts';
 import { parseInfo, parseTorrent } from './core/metainfo.ts';
@@ -29,6 +29,8 @@ export interface Plan {
   readonly image: Tarball;
   /** In the order in which they are laid over the image. */
   readonly overrides: readonly Tarball[];
+  /** Layouts and scripts that the site offers. */
+  readonly files: readonly SiteFile[];
 }
 
 /** Room that one archive member may take beside its content: a block of most file systems. */
@@ -47,7 +49,7 @@ export async function planInstall(
 ): Promise<Plan> {
   if (params.torrent !== null) {
     const image = await readTorrent(params.torrent, rooms, engine, signal);
-    return { boel: null, image, overrides: [] };
+    return { boel: null, image, overrides: [], files: [] };
   }
   const server = new URL(params.imageServer!);
   const catalog = await rooms.catalog.fetchCatalog(server, signal);
@@ -62,6 +64,7 @@ export async function planInstall(
     boel: fetched.find(({ kind }) => kind === 'boel') ?? null,
     image: fetched.find(({ kind }) => kind === 'image')!,
     overrides: fetched.filter(({ kind }) => kind === 'override'),
+    files: catalog.files,
   };
 }
 

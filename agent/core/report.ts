@@ -18,8 +18,8 @@ export const STAGES = [
   'overrides',
   'main-install',
   'finish',
-  'boot loader',
   'post-install',
+  'boot loader',
   'seed-wait',
   'leave',
   'post-action',
@@ -84,6 +84,8 @@ export type InstallEvent =
       readonly bytes: number;
       readonly ms: Ms;
     }
+  /** A command that is run, or a line that it wrote: for the log, not for the console. */
+  | { readonly fact: 'command'; readonly text: string }
   | { readonly fact: 'leaving'; readonly reason: string; readonly uploadedBytes: number }
   | { readonly fact: 'installed'; readonly ms: Ms }
   | ({ readonly fact: 'report' } & NodeReport);
@@ -150,7 +152,7 @@ export function formatReportLine(report: NodeReport): string {
   );
 }
 
-/** The lines of one happening as the console shows them; no control characters but the line ends between them. */
+/** The lines of one happening as the console shows them, empty for what only the log has; no control characters but the line ends between them. */
 export function formatEvent(event: InstallEvent): string {
   return linesOf(event).map(plainText).join('\n');
 }
@@ -179,6 +181,8 @@ function linesOf(event: InstallEvent): string[] {
       return [
         `${event.name}: ${event.entries} entries, ${formatBytes(event.bytes)} in ${formatDuration(event.ms)}`,
       ];
+    case 'command':
+      return [];
     case 'leaving':
       return [`leaving the swarm, ${formatBytes(event.uploadedBytes)} given: ${event.reason}`];
     case 'installed':

@@ -3,10 +3,13 @@
 
 import type { Bitfield } from './bitfield.ts';
 import type { Catalog, CatalogEntry, Compression, SiteFile } from './catalog.ts';
+import type { DiskFacts, Firmware } from './diskfacts.ts';
+import type { Lease } from './lease.ts';
 import type { Magnet } from './magnet.ts';
 import type { StorePort } from './ports.ts';
 import type { InstallEvent } from './report.ts';
 import type { Pool } from './staging.ts';
+import type { SystemRooms } from './systemrooms.ts';
 import type { Hashes, Torrent } from './torrent.ts';
 import type { PeerAddress } from './tracker.ts';
 import type { Ms } from './units.ts';
@@ -98,10 +101,25 @@ export interface HostRoom {
   removeFolder(folder: string): Promise<void>;
 }
 
+/** What an install onto disks has to know of this machine. */
+export interface MachineRoom {
+  diskFacts(): Promise<readonly DiskFacts[]>;
+  firmware(): Firmware;
+  /** What /init has found out about the network; nothing outside the RAM disk. */
+  lease(): Lease;
+  kernelCommandLine(): string;
+  /** A new one each time, for file systems. */
+  uuid(): string;
+  /** Now, by ISO 8601. */
+  date(): string;
+}
+
 /** Everything that an install is joined to. */
 export interface Rooms {
   readonly catalog: CatalogRoom;
   readonly host: HostRoom;
+  readonly machine: MachineRoom;
+  readonly system: SystemRooms;
   readonly hashes: Hashes;
   startEngine(): Promise<EngineRoom>;
   openStore(torrent: Torrent, path: string, signal: AbortSignal): Promise<StoreRoom>;
@@ -111,4 +129,8 @@ export interface Rooms {
   sleep(ms: Ms, signal: AbortSignal): Promise<void>;
   /** Where the happenings go. */
   tell(event: InstallEvent): void;
+  /** What has been told so far, as lines for people. */
+  logLines(): readonly string[];
+  /** Resolves when the image server has the newest report, or does not take it. */
+  reported(): Promise<void>;
 }

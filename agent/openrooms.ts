@@ -1,0 +1,91 @@
+// The real rooms of an install, joined: here and nowhere else the stages meet the disks, the network and the clock.
+
+import { randomUUID } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from './core/command.ts';
+import type { ErrorCode } from './core/errors.ts';
+import type { Lease } from './core/lease.ts';
+import type { Params } from './core/params.ts';
+import type { LogFact } from './core/ports.ts';
+import type { InstallEvent } from './core/report.ts';
+import type { Rooms } from './core/rooms.ts';
+import type { Ms } from './core/units.ts';
+import { fetchCatalog, fetchFile, fetchTorrent, readTorrentSource } from './io/catalog.ts';
+import { runCommand } from './io/command.ts';
+import { digests } from './io/digest.ts';
+import { diskFacts, firmware } from './io/disks.ts';
+import { extract } from './io/extract.ts';
+import { kernelCommandLine, memoryAvailableBytes, poolAt, pools } from './io/host.ts';
+import { openShell } from './io/shell.ts';
+import { openStore } from './io/store.ts';
+import { endProcesses, openTree } from './io/target.ts';
+import { streamWriter, tarWriter } from './io/tree.ts';
+import { startPeer } from './peer.ts';
+
+/** Where what is told goes. */
+export interface Told {
+  /** The facts of the engine. */
+  readonly log: LogFact;
+  /** The happenings of the install. */
+  tell(event: InstallEvent): void;
+  logLines(): readonly string[];
+  reported(): Promise<void>;
+}
+
+/** Joins the real rooms. */
+export function openRooms(params: Params, lease: Lease, { log, tell, logLines, reported }: Told): Rooms {
+  const { bind, port, uploadMaxBytesPerSec } = params;
+  const run = (command: Command, code: ErrorCode, signal: AbortSignal) =>
+    runCommand(command, code, signal, (text) => tell({ fact: 'command', text }));
+  return {
+    catalog: { fetchCatalog, fetchFile, fetchTorrent, readTorrentSource },
+    host: {
+      pools,
+      poolAt,
+      memoryAvailableBytes,
+      makeFolder: (pool) => mkdtemp(join(pool, 'swarmboot-')),
+      removeFolder: (folder) => rm(folder, { recursive: true, force: true }),
+    },
+    machine: {
+      diskFacts,
+      firmware,
+      lease: () => lease,
+      kernelCommandLine,
+      uuid: randomUUID,
+      date: () => new Date().toISOString(),
+    },
+    system: {
+      run,
+      openTree,
+      endProcesses,
+      addressOf: (host) =>
+        lookup(host).then(
+          ({ address }) => address,
+          () => host,
+        ),
+      shell: openShell,
+      note: (text) => tell({ fact: 'note', text }),
+    },
+    hashes: digests,
+    startEngine: () => startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log }),
+    openStore: (torrent, path, signal) =>
+      openStore(torrent, { path, mode: 'create', hashes: digests }, signal),
+    extract: (job, signal) => {
+      const writer = job.writer === 'tar' ? tarWriter(job.target) : streamWriter(job.target);
+      return extract(job, writer, signal);
+    },
+    now: () => performance.now(),
+    sleep: pause,
+    tell,
+    logLines,
+    reported,
+  };
+}
+
+/** Resolves after `ms`; rejects with the signal's reason. */
+export function pause(ms: Ms, signal: AbortSignal): Promise<void> {
+  return sleep(ms, undefined, { signal }).catch(() => signal.throwIfAborted());
+}
