@@ -1,4 +1,4 @@
-// Kernel packages of a few small modules, unpacked: real ELF files, so that depmod and modinfo read them as any other.
+// Kernel packages of a few small modules, unpacked: real ELF files, so that depmod and modinfo read them like every other.
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
