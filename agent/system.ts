@@ -28,13 +28,7 @@ import {
   firstBootUnit,
 } from './core/firstboot.ts';
 import { encodeMessage, STATUS } from './core/monitor.ts';
-import {
-  checkScripts,
-  chooseScripts,
-  type ScriptPhase,
-  scriptVariables,
-  shellVariables,
-} from './core/sitescripts.ts';
+import { chooseScripts, type ScriptPhase, scriptVariables, shellVariables } from './core/sitescripts.ts';
 import type { SystemJob, SystemRooms, TreeRoom } from './core/systemrooms.ts';
 import { fstabText, hostsText, recordText, resolvText } from './core/targetfiles.ts';
 import { bringsNetworkd, networkFiles, networkKindOf } from './core/targetnetwork.ts';
@@ -59,9 +53,7 @@ export class TargetSystem {
   /** The kernel's places are mounted in the target. */
   #chrootHeld = false;
 
-  /** Throws SwarmbootError 'script' when one of the job's scripts could not be started. */
   constructor(job: SystemJob, rooms: SystemRooms) {
-    checkScripts(job.scripts);
     this.#job = job;
     this.#rooms = rooms;
   }

@@ -1,4 +1,4 @@
-import { deepEqual, doesNotMatch, equal, match, rejects, throws } from 'node:assert/strict';
+import { deepEqual, doesNotMatch, equal, match, rejects } from 'node:assert/strict';
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -186,10 +186,6 @@ describe('scripts of the site', () => {
     await rejects(system.runScripts('post-install', never), { code: 'script' });
     doesNotMatch(rooms.ran.join(), /20all/);
     deepEqual(readdirSync(join(target, 'run')), []);
-  });
-
-  test('what could not be started is refused before anything is done', (t) => {
-    throws(() => arena(t, {}, { scripts: [script('pre-install/10all.x', 'echo')] }), { code: 'script' });
   });
 });
 

@@ -16,6 +16,8 @@ export const FIRST_BOOT_LINK = 'etc/systemd/system/multi-user.target.wants/swarm
 
 const TRIES = 60;
 const TRY_SECONDS = 5;
+/** Not wget's own -T: Debian's static busybox 1.35 crashes on it. */
+const ANSWER_SECONDS = 10;
 
 /** The unit. Of type exec, so that no other unit waits for it. */
 export function firstBootUnit(): string {
@@ -34,14 +36,14 @@ WantedBy=multi-user.target
 `;
 }
 
-/** The script: sends the message to \`url\` for some minutes; a later boot tries again when nobody took it. */
+/** The script: sends the message to `url` for some minutes; a later boot tries again when nobody took it. */
 export function firstBootScript(url: string): string {
   return `#!/${FIRST_BOOT_BUSYBOX} sh
 ${HEADER}here=/${FIRST_BOOT_FOLDER}
 url=${shellQuoted(url)}
 tries=0
-until "$here/busybox" wget -q -T 10 -O /dev/null --header 'Content-Type: application/json' \\
-  --post-file "/${FIRST_BOOT_MESSAGE}" "$url"; do
+until "$here/busybox" timeout ${ANSWER_SECONDS} "$here/busybox" wget -q -O /dev/null \\
+  --header 'Content-Type: application/json' --post-file "/${FIRST_BOOT_MESSAGE}" "$url"; do
   tries=$((tries + 1))
   if [ "$tries" -ge ${TRIES} ]; then
     echo "swarmboot: no answer from $url; the next boot tries again" >&2
