@@ -39,7 +39,7 @@ endef
 TESTS = $(shell find test -name '*.test.ts' -not -path 'test/bench/*' -not -path 'test/lab/*' | sort)
 NODE_TEST := node --test --test-concurrency=2
 
-AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts package-lock.json
+AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-bench \
   check types lint tidy test agent manual demo picture bench-engine clean

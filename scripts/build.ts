@@ -2,10 +2,11 @@
 // sources and the same lockfile give the same bytes.
 
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { build } from 'esbuild';
+import { keepEnglish } from './icu.ts';
 
 const TOP = join(import.meta.dirname, '..');
 /** The Node that package-lock.json pins; it builds the executable and becomes it. */
@@ -24,6 +25,12 @@ export const NODE_FLAGS = [
   '--disable-proto=delete',
   '--disable-warning=ExperimentalWarning',
 ];
+
+/**
+ * How to unwind the stack for C++ exceptions, which in Node only its maker of executables uses; without them a crash shows
+ * no native stack. Every node downloads the agent: blank, they weigh nothing.
+ */
+const NEEDLESS = ['.eh_frame', '.eh_frame_hdr'];
 
 /** Paths are relative, because they go into the executable. */
 const EXECUTABLE = {
@@ -62,7 +69,15 @@ export async function buildAgent(folder: string): Promise<void> {
   try {
     await bundleAgent(join(work, 'agent.cjs'));
     // Before the bundle is put in: stripped afterwards, the executable does not start.
-    await run(STRIP, ['-o', join(work, 'node'), NODE]);
+    await run(STRIP, [
+      ...NEEDLESS.map((section) => `--remove-section=${section}`),
+      '-o',
+      join(work, 'node'),
+      NODE,
+    ]);
+    const node = await readFile(join(work, 'node'));
+    keepEnglish(node);
+    await writeFile(join(work, 'node'), node);
     await writeFile(join(work, 'sea.json'), JSON.stringify(EXECUTABLE));
     await run(NODE, ['--build-sea', 'sea.json'], { cwd: work, env: {} });
     for (const name of ['agent.cjs', 'swarmboot-agent']) await rename(join(work, name), join(folder, name));
