@@ -4,7 +4,7 @@
 import type { Content, Label } from './diskfacts.ts';
 import { hex, KIB } from './units.ts';
 
-/** So many bytes from the start have all signatures that are looked for. */
+/** So many bytes from the start have all signatures that are looked for; whoever has fewer adds zeros. */
 export const SIGNATURE_BYTES = 68 * KIB;
 
 /** `at` the byte `offset` stands `magic`, as text of one byte a character. */
@@ -55,6 +55,23 @@ export function labelOf(bytes: Uint8Array, sectorBytes: number): Label | null {
   const marks = [446, 462, 478, 494].map((offset) => bytes[offset]!);
   const type = contentOf(bytes)?.type;
   return marks.every((mark) => (mark & 0x7f) === 0) && type !== 'vfat' && type !== 'ntfs' ? 'dos' : null;
+}
+
+/** The names of the partitions in a GPT, by number; those without a name are left out. */
+export function namesOf(bytes: Uint8Array, sectorBytes: number): ReadonlyMap<number, string> {
+  const names = new Map<number, string>();
+  if (labelOf(bytes, sectorBytes) !== 'gpt') return names;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const start = Number(view.getBigUint64(sectorBytes + 72, true)) * sectorBytes;
+  const size = view.getUint32(sectorBytes + 84, true);
+  for (let number = 1; number <= view.getUint32(sectorBytes + 80, true); number++) {
+    const entry = start + (number - 1) * size;
+    if (size < 128 || entry + 128 > bytes.length) break;
+    const name = new TextDecoder('utf-16le').decode(bytes.subarray(entry + 56, entry + 128));
+    const end = name.indexOf('\0');
+    if (end !== 0) names.set(number, end < 0 ? name : name.slice(0, end));
+  }
+  return names;
 }
 
 function extVersion(bytes: Uint8Array): string {

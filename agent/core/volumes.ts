@@ -156,8 +156,8 @@ export function planFileSystem(
       return { command: command('/usr/sbin/mkswap', '-L', '-f', '-U', uuid), uuid };
     case 'vfat': {
       const id = uuid.slice(0, 8).toUpperCase();
-      // UEFI asks for FAT32 on disks that stay; that needs so many clusters.
-      const bits = device.sizeBytes >= 64 * MIB ? ['-F', '32'] : [];
+      // UEFI asks for FAT32 on disks that stay; that needs 65,525 clusters.
+      const bits = device.sizeBytes >= 36 * MIB ? ['-F', '32'] : [];
       return {
         command: command('/usr/sbin/mkfs.vfat', '-n', ...bits, '-i', id),
         uuid: `${id.slice(0, 4)}-${id.slice(4)}`,

@@ -5,7 +5,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DiskFacts, DiskType, Firmware, PartitionFacts } from '../core/diskfacts.ts';
-import { contentOf, labelOf, SIGNATURE_BYTES } from '../core/signature.ts';
+import { contentOf, labelOf, namesOf, SIGNATURE_BYTES } from '../core/signature.ts';
 
 /** Block devices that are no disks, or none of this machine's own; boot areas of eMMC; hidden paths of NVMe. */
 const NO_DISK = /^(?:loop|ram|zram|sr|fd|dm-|md|nbd|rbd|drbd|mtdblock)\d|^mmcblk\d+(?:boot|rpmb)|^nvme\d+c\d/;
@@ -38,6 +38,8 @@ async function readDisk(root: string, name: string, mounts: readonly Mount[]): P
   const sectorBytes = number(folder, 'queue/logical_block_size') || SYSFS_SECTOR;
   const start = await firstBytes(join(root, 'dev', name));
   const label = labelOf(start, sectorBytes);
+  // The kernel forgets the names when a tool, not itself, has told it of the partitions.
+  const names = namesOf(start, sectorBytes);
   const partitions: PartitionFacts[] = [];
   for (const part of list(folder).filter((item) => existsSync(join(folder, item, 'partition')))) {
     const place = join(folder, part);
@@ -45,7 +47,7 @@ async function readDisk(root: string, name: string, mounts: readonly Mount[]): P
       number: number(place, 'partition'),
       startBytes: number(place, 'start') * SYSFS_SECTOR,
       sizeBytes: number(place, 'size') * SYSFS_SECTOR,
-      label: /^PARTNAME=(.*)$/m.exec(text(place, 'uevent'))?.[1] ?? '',
+      label: names.get(number(place, 'partition')) ?? '',
       content: contentOf(await firstBytes(join(root, 'dev', part))),
     });
   }
@@ -160,16 +162,16 @@ function readMounts(root: string): Mount[] {
     });
 }
 
-/** Empty when it cannot be read, like all that follow: what a kernel or a disk does not tell is not known. */
+/** Zeros where nothing can be read: what a kernel or a disk does not tell is not known, here and in all that follow. */
 async function firstBytes(path: string): Promise<Uint8Array> {
   const bytes = new Uint8Array(SIGNATURE_BYTES);
   try {
     await using file = await open(path, 'r');
-    const { bytesRead } = await file.read(bytes, 0, bytes.length, 0);
-    return bytes.subarray(0, bytesRead);
+    await file.read(bytes, 0, bytes.length, 0);
   } catch {
-    return new Uint8Array(0);
+    return bytes.fill(0);
   }
+  return bytes;
 }
 
 function bytes(folder: string, name: string): Buffer {
