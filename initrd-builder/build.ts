@@ -71,10 +71,10 @@ export async function buildInitrd(
   signal: AbortSignal,
 ): Promise<BuildReport> {
   const { level, out } = options;
+  const kernel = findKernel(options.kernel);
   if (!existsSync(options.agent)) {
     throw new BuildError(`${options.agent} is not there; make it with: make agent`);
   }
-  const kernel = findKernel(options.kernel);
   await mkdir(out, { recursive: true });
   const work = await mkdtemp(join(out, '.unfinished-'));
   try {

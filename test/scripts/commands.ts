@@ -7,7 +7,9 @@ import * as path from 'node:path';
 import { Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { type CatalogEntry, parseCatalogEntry } from '../../agent/core/catalog.ts';
+import { boelBuild } from '../../scripts/boel.ts';
 import { runCommand } from '../../scripts/command.ts';
+import { initrdBuild } from '../../scripts/initrd.ts';
 import { list } from '../../scripts/list.ts';
 import { nodeArm, nodeDisarm, nodeList, nodeShow } from '../../scripts/node.ts';
 import { publish } from '../../scripts/publish.ts';
@@ -34,7 +36,19 @@ export async function swarmboot(args: readonly string[]): Promise<Outcome> {
       },
     });
   const terminal = { out: pen('out'), err: pen('err'), signal: new AbortController().signal };
-  const commands = [publish, list, remove, unpack, nodeArm, nodeDisarm, nodeList, nodeShow, pxeConfig];
+  const commands = [
+    publish,
+    list,
+    remove,
+    unpack,
+    boelBuild,
+    initrdBuild,
+    nodeArm,
+    nodeDisarm,
+    nodeList,
+    nodeShow,
+    pxeConfig,
+  ];
   const status = await runCommand(commands, '0', args, terminal);
   return { status, ...said };
 }
