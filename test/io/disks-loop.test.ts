@@ -37,12 +37,12 @@ const layoutOf = (...partitions: readonly object[]) =>
   );
 const FIRST = layoutOf(
   { name: 'root', size: 'rest', fs: ROOT },
-  { name: 'home', size: '400MiB', fs: { type: 'xfs', mount: '/home' } },
+  { name: 'home', size: '400MiB', fs: { type: 'xfs', mount: '/srv' } },
 );
 const AGAIN = layoutOf(
   { name: 'root', size: '200MiB', fs: ROOT },
-  { name: 'home', keep: true, size: '400MiB', fs: { type: 'xfs', mount: '/home' } },
-  { name: 'more', size: 'rest', fs: { type: 'ext4', mount: '/home/more' } },
+  { name: 'home', keep: true, size: '400MiB', fs: { type: 'xfs', mount: '/srv' } },
+  { name: 'more', size: 'rest', fs: { type: 'ext4', mount: '/srv/more' } },
 );
 
 const run = (program: string, ...args: readonly string[]) =>
@@ -105,11 +105,11 @@ test('one disk is made and mounted as its plan says; another plan keeps what it 
 
   const first = planDisks(FIRST, [factsOf(path)], 'bios', target, randomUUID);
   await runAll(first.prepare);
-  deepEqual(mounted(target), { '': `${path}p4`, '/home': `${path}p5` });
+  deepEqual(mounted(target), { '': `${path}p4`, '/srv': `${path}p5` });
   assertFstab(first);
   const start = execFileSync('/usr/bin/head', ['-c', '512', path]);
   deepEqual([...start.subarray(0, 3), ...start.subarray(510)], [0xcd, 0x18, 0, 0x55, 0xaa]);
-  writeFileSync(join(target, 'home/mine'), 'kept');
+  writeFileSync(join(target, 'srv/mine'), 'kept');
   writeFileSync(join(target, 'lost'), 'lost');
   await runAll(first.release);
   deepEqual(mounted(target), {});
@@ -129,11 +129,11 @@ test('one disk is made and mounted as its plan says; another plan keeps what it 
   const before = entry();
   const again = planDisks(AGAIN, [facts], 'bios', target, randomUUID);
   await runAll(again.prepare);
-  deepEqual(mounted(target), { '': `${path}p4`, '/home': `${path}p5`, '/home/more': `${path}p6` });
+  deepEqual(mounted(target), { '': `${path}p4`, '/srv': `${path}p5`, '/srv/more': `${path}p6` });
   equal(entry(), before);
   match(before ?? '', /name="home"/);
   assertFstab(again);
-  equal(readFileSync(join(target, 'home/mine'), 'utf8'), 'kept');
+  equal(readFileSync(join(target, 'srv/mine'), 'utf8'), 'kept');
   ok(!existsSync(join(target, 'lost')));
   await runAll(again.release);
 });
