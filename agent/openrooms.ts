@@ -14,7 +14,7 @@ import type { InstallEvent } from './core/report.ts';
 import type { Rooms } from './core/rooms.ts';
 import type { Ms } from './core/units.ts';
 import { fetchCatalog, fetchFile, fetchTorrent, readTorrentSource } from './io/catalog.ts';
-import { runCommand } from './io/command.ts';
+import { absentPrograms, runCommand } from './io/command.ts';
 import { digests } from './io/digest.ts';
 import { diskFacts, firmware } from './io/disks.ts';
 import { extract } from './io/extract.ts';
@@ -59,6 +59,7 @@ export function openRooms(params: Params, lease: Lease, { log, tell, logLines, r
     },
     system: {
       run,
+      absentPrograms,
       openTree,
       endProcesses,
       addressOf: (host) =>

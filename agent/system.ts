@@ -87,10 +87,21 @@ export class TargetSystem {
     }
   }
 
-  /** Partitions, makes file systems, mounts them at the target. Throws SwarmbootError 'disk'. */
+  /**
+   * Partitions, makes file systems, mounts them at the target. Throws SwarmbootError 'disk'; before anything is touched
+   * when a program for it is absent.
+   */
   async prepareDisks(signal: AbortSignal): Promise<void> {
+    const { prepare, release } = this.#job.plan;
+    const absent = this.#rooms.absentPrograms([...prepare, ...release]);
+    if (absent.length > 0) {
+      throw new SwarmbootError(
+        'disk',
+        `the layout "${this.#job.layoutName}" needs ${absent.join(', ')}, not among the BOEL binaries; nothing was touched; make and publish them anew on the image server: swarmboot boel build`,
+      );
+    }
     this.#disksHeld = true;
-    for (const command of this.#job.plan.prepare) await this.#rooms.run(command, 'disk', signal);
+    for (const command of prepare) await this.#rooms.run(command, 'disk', signal);
   }
 
   /** Makes what was unpacked into this node's own system. Throws SwarmbootError 'system'. */

@@ -28,6 +28,7 @@ const notes: string[] = [];
 const scripts = [script('post-install/10all.look', LOOK), script('post-install/20all.fail', FAIL)];
 const system = new TargetSystem(makeJob({ target, runFolder, scripts }), {
   run: (command, code, signal) => runCommand(command, code, signal, (line) => void lines.push(line)),
+  absentPrograms: () => [],
   openTree,
   endProcesses,
   addressOf: async (host) => host,

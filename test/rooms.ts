@@ -138,6 +138,7 @@ export class FakeRooms implements Rooms {
       this.#ask(`run ${argv[0]!.split('/').at(-1)}`);
       return '/dev/vda2\n';
     },
+    absentPrograms: () => [],
     openTree: () => this.tree,
     endProcesses: () => [],
     addressOf: async (host) => host,

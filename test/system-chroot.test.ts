@@ -79,6 +79,7 @@ test(
     const job = makeJob({ target, runFolder: target, reportsUrl: `http://127.0.0.1:${port}/reports` });
     await new TargetSystem(job, {
       run: async () => '',
+      absentPrograms: () => [],
       openTree,
       endProcesses: () => [],
       addressOf: async (host) => host,

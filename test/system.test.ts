@@ -22,6 +22,7 @@ class FakeRooms implements SystemRooms {
   /** What a command says or does, by a part of it. */
   readonly answers: [string, (command: Command) => string][] = [];
   stillRunning: readonly string[] = [];
+  absent: readonly string[] = [];
   readonly openTree = openTree;
 
   async run(command: Command, code: string): Promise<string> {
@@ -30,6 +31,9 @@ class FakeRooms implements SystemRooms {
     this.commands.push(command);
     this.codes.add(code);
     return this.answers.find(([part]) => text.includes(part))?.[1](command) ?? '';
+  }
+  absentPrograms(commands: readonly Command[]): readonly string[] {
+    return commands.flatMap(({ argv }) => argv.slice(0, 1)).filter((path) => this.absent.includes(path));
   }
   endProcesses(): readonly string[] {
     return this.stillRunning;
@@ -118,6 +122,17 @@ test('disks are prepared command by command, and released in the order of the pl
   await system.release();
   await system.release();
   deepEqual(rooms.ran, ['/usr/sbin/sfdisk /dev/vda', 'sync', 'umount /a']);
+});
+
+test('disks are left alone when a program of their plan is absent', async (t) => {
+  const { rooms, system } = arena(t);
+  rooms.absent = ['/usr/sbin/sfdisk'];
+  await rejects(
+    system.prepareDisks(never),
+    /needs \/usr\/sbin\/sfdisk, not among the BOEL binaries; nothing was touched/,
+  );
+  await system.release();
+  deepEqual(rooms.ran, []);
 });
 
 test('disks that could not be prepared are released all the same, and so far as that goes', async (t) => {

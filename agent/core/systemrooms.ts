@@ -75,6 +75,8 @@ export interface TreeRoom {
 export interface SystemRooms {
   /** Runs a program to its end and returns what it wrote. Throws SwarmbootError(code). */
   run(command: Command, code: ErrorCode, signal: AbortSignal): Promise<string>;
+  /** The programs of these commands that are not here. */
+  absentPrograms(commands: readonly Command[]): readonly string[];
   openTree(root: string): TreeRoom;
   /** Ends every process whose root folder is `root` or below it; returns their names. */
   endProcesses(root: string): readonly string[];
