@@ -93,8 +93,9 @@ function siteOf(args: Arguments, bootFolder: string): PxeSite {
   const [only] = found;
   if (only === undefined || found.length > 1) {
     const names = candidates.map((candidate) => candidate.interface).join(', ') || 'none';
-    const what = wanted === undefined ? 'which network is it' : `${wanted} has no IPv4 address`;
-    throw usage(`${what}? Give --interface IF; there are with an IPv4 address: ${names}`);
+    const what =
+      wanted === undefined ? 'there is not one network alone' : `${wanted} is not up with an IPv4 address`;
+    throw usage(`${what}; give --interface IF; there are: ${names}`);
   }
   const httpPort = args.number('http-port')!;
   if (!Number.isInteger(httpPort) || httpPort < 1 || httpPort > 65_535) {

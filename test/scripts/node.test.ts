@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import type { Message } from '../../agent/core/monitor.ts';
+import { Records } from '../../scripts/nodes.ts';
+import { scratch } from '../content.ts';
+import { INVENTORY, message, REPORT } from '../core/messages.ts';
+import { published, swarmboot } from './commands.ts';
+
+const mac = (number: number) => `52:54:00:09:00:0${number}`;
+const NODES = `node[001-004] image=web groups=web
+node001 mac=${mac(1)}
+node002 mac=${mac(2)}
+node003 mac=${mac(3)} layout=small param=console=ttyS0
+head    mac=${mac(5)}
+other   mac=${mac(6)} image=none
+`;
+
+async function cluster(t: TestContext) {
+  const repo = scratch(t);
+  mkdirSync(join(repo, 'tree'));
+  writeFileSync(join(repo, 'tree/file'), 'x');
+  await published('web', '--kind', 'image', '--from', join(repo, 'tree'), '--repo', repo);
+  writeFileSync(join(repo, 'nodes.conf'), NODES);
+  const run = (...words: string[]) => swarmboot(['node', ...words, '--repo', repo]);
+  const say = async (more: Partial<Message>) => {
+    const records = await Records.open(repo, (text) => t.assert.fail(text));
+    records.add(message(more), new Date('2026-01-31T12:00:05.250Z'), true);
+    await records.close();
+  };
+  return { repo, run, say };
+}
+
+test('nodes are armed and disarmed by name, MAC, range and group, each once', async (t) => {
+  const { repo, run } = await cluster(t);
+  const armed = () => readdirSync(join(repo, 'armed')).map((name) => name.slice(-1));
+  assert.equal(
+    (await run('arm', 'node001', mac(1).toUpperCase().replaceAll(':', '-'))).out,
+    `armed node001 (${mac(1)})\n`,
+  );
+  assert.deepEqual(armed(), ['1']);
+  assert.equal((await run('arm', 'node[002-004]')).status, 0);
+  assert.deepEqual(armed(), ['1', '2', '3']);
+  const { out } = await run('disarm', 'node001-node002', 'head');
+  assert.equal(
+    out,
+    `disarmed node001 (${mac(1)})\ndisarmed node002 (${mac(2)})\nhead (${mac(5)}) was not armed\n`,
+  );
+  await run('arm', '@web');
+  assert.deepEqual(armed(), ['1', '2', '3']);
+});
+
+test('what cannot be installed is not armed, nor anything that was named beside it', async (t) => {
+  const { repo, run } = await cluster(t);
+  const cases: [string[], number, RegExp][] = [
+    [['node001', 'head'], 20, /head has no image=; add one in .*\/nodes\.conf/],
+    [['node001', 'other'], 20, /no image "none" is published in .*; see swarmboot publish/],
+    [['node001', 'node009'], 20, /no node "node009" in nodes\.conf; add a line/],
+    [['../../etc/passwd'], 20, /no node "\.\.\/\.\.\/etc\/passwd"/],
+    [[], 2, /no node is named; see --help/],
+  ];
+  for (const [words, expected, reason] of cases) {
+    const { status, err } = await run('arm', ...words);
+    assert.equal(status, expected);
+    assert.match(err, reason);
+  }
+  assert.equal(readdirSync(repo).includes('armed'), false);
+});
+
+test('the list shows every node and every machine that has spoken', async (t) => {
+  const { run, say } = await cluster(t);
+  await say({ mac: mac(1), status: 42 });
+  await say({ mac: mac(2), status: -1, text: 'two disks fit\nvda, vdb' });
+  await say({ mac: mac(9), host: '', status: 0, stage: 'waiting', inventory: INVENTORY });
+  await run('arm', 'node003');
+  assert.equal(
+    (await run('list')).out,
+    `NAME     MAC                IMAGE  STATE                  LAST SEEN (UTC)
+node001  52:54:00:09:00:01  web    installing 42 %        2026-01-31 12:00:05
+node002  52:54:00:09:00:02  web    failed: two disks fit  2026-01-31 12:00:05
+node003  52:54:00:09:00:03  web    armed                  -
+head     52:54:00:09:00:05  -      not armed              -
+other    52:54:00:09:00:06  none   not armed              -
+-        52:54:00:09:00:09  -      unknown                2026-01-31 12:00:05
+`,
+  );
+  const list = JSON.parse((await run('list', '--json')).out);
+  assert.deepEqual(
+    list.map(({ mac: found, state }: { mac: string; state: string }) => [found, state]).slice(-1),
+    [[mac(9), 'unknown']],
+  );
+  assert.deepEqual(list[5].record.message.inventory, INVENTORY);
+});
+
+test('all that is known of a machine is shown by its name or MAC', async (t) => {
+  const { run, say } = await cluster(t);
+  await say({
+    mac: mac(3),
+    status: -1,
+    text: 'no disk\nfits',
+    inventory: INVENTORY,
+    report: REPORT,
+    log: ['one', 'two'],
+  });
+  const { out } = await run('show', 'node003');
+  assert.equal(
+    out,
+    `node003 (52:54:00:09:00:03)
+  state        failed: no disk
+  last seen    2026-01-31 12:00:05
+  image        web
+  layout       small
+  groups       web
+  overrides    -
+  parameters   console=ttyS0
+  stage        image
+               no disk
+               fits
+  machine      QEMU Standard PC (Q35 + ICH9, 2009) serial S1
+  firmware     EFI Development Kit II 2022.11
+  processor    EPYC, 2 threads
+  memory       1.0 GiB
+  disk vda     4.0 GiB, virtual, d1
+  link eth0    52:54:00:09:00:01, up, 1000 Mbit/s, 10.9.0.101
+  link eth1    52:54:00:09:00:02, down
+  log          one
+               two
+`,
+  );
+  await say({ mac: mac(9), host: '', status: 0, stage: 'waiting', inventory: INVENTORY });
+  assert.match(
+    (await run('show', '525400090009')).out,
+    /^not in nodes\.conf \(52:54:00:09:00:09\)\n {2}state +unknown\n/,
+  );
+  assert.match((await run('show', 'node004')).err, /nothing is known of "node004"; see swarmboot node list/);
+});
