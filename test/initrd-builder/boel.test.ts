@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync } fr
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { collectBoel, TOOLS } from '../../initrd-builder/boel.ts';
+import { collectBoel, extraTools, TOOLS } from '../../initrd-builder/boel.ts';
+import { files, text } from '../tidy/sources.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'swarmboot-boel-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -26,13 +27,43 @@ test('the tools run with nothing but the tree around them', {
   skip: process.getuid?.() !== 0 && 'chroot needs root',
 }, () => {
   const run = (...command: string[]) =>
-    execFileSync('/usr/sbin/chroot', [tree, ...command], { encoding: 'utf8' });
+    execFileSync('/usr/sbin/chroot', [tree, ...command], { encoding: 'utf8', stdio: 'pipe' });
   match(run('/usr/bin/tar', '--version'), /GNU tar/);
   match(run('/usr/bin/zstd', '--version'), /Zstandard/);
   match(run('/usr/sbin/sfdisk', '--version'), /sfdisk/);
+  match(run('/usr/sbin/mkfs.xfs', '-V'), /mkfs\.xfs version/);
+  match(run('/usr/sbin/lvm', 'pvcreate', '--help'), /pvcreate - Initialize/);
+  match(run('/usr/sbin/kexec', '--version'), /kexec-tools/);
+  match(run('/usr/bin/mount', '--version'), /util-linux/);
+  match(run('/usr/sbin/chroot', '/', '/usr/sbin/blockdev', '--version'), /blockdev/);
   match(run('/usr/bin/lsblk', '--version'), /lsblk/);
   match(run('/usr/bin/setfattr', '--version'), /setfattr/);
   match(run('/usr/bin/busybox', 'uname', '-s'), /Linux/);
+});
+
+/** What the agent runs inside the new system, whose own it then is. */
+const OF_THE_IMAGE = /\/(?:grub-(?:install|mkconfig|probe)|ssh-keygen|systemctl)$/;
+
+test('every program that the agent names is a BOEL binary or an applet of busybox', () => {
+  const sources = files('.ts', 'agent').map(text).join('\n');
+  const named = new Set(sources.match(/(?<=')\/usr\/s?bin\/[\w.-]+(?=')/g));
+  const applets = execFileSync('/usr/bin/busybox', ['--list-full'], { encoding: 'utf8' }).split('\n');
+  const there = [
+    ...TOOLS.map((tool) => tool.path),
+    ...applets.map((path) => `/usr/${path.replace(/^usr\//, '')}`),
+  ];
+  deepEqual(
+    [...named].filter((path) => !there.includes(path) && !OF_THE_IMAGE.test(path)),
+    [],
+  );
+});
+
+test('tools that are asked for come with their package, and unknown ones are refused', () => {
+  deepEqual(
+    extraTools(['ssh', 'rsync', 'ssh']).map((tool) => tool.package),
+    ['openssh-client', 'rsync'],
+  );
+  throws(() => extraTools(['emacs']), /no extra tool "emacs"; choose from: rsync, ssh/);
 });
 
 test('the loader of the tree, told to use the tree alone, runs its tar', () => {
