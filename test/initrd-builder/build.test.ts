@@ -16,6 +16,8 @@ const folder = fs.mkdtempSync(join(tmpdir(), 'swarmboot-build-'));
 after(() => fs.rmSync(folder, { recursive: true }));
 const kernel = kernelPackage(join(folder, 'kernel'), VERSION);
 const key = join(folder, 'key');
+/** Where a site would put it, below the root of the RAM disk. */
+const KEY_PLACE = 'root/.ssh/key';
 fs.writeFileSync(key, 'secret', { mode: 0o600 });
 
 /** Builds; returns the report and the parts that had to be compressed. */
@@ -109,7 +111,7 @@ test('the report says what takes how much', () => {
 test('parameters and added files change nothing but the last part', async () => {
   const given = {
     params: ['IMAGENAME=web', 'si.x=two words'],
-    added: [{ file: key, path: '/root/.ssh/key' }],
+    added: [{ file: key, path: `/${KEY_PLACE}` }],
   };
   const [fresh, compressed] = await built('first', given);
   deepEqual(compressed, ['site']);
@@ -118,8 +120,8 @@ test('parameters and added files change nothing but the last part', async () => 
     fs.readFileSync(join(changed, 'local.cfg'), 'utf8'),
     'DISKS_LAYOUT=search\nIMAGENAME=web\nsi.x="two words"\n',
   );
-  equal(fs.readFileSync(join(changed, 'root/.ssh/key'), 'utf8'), 'secret');
-  equal(fs.statSync(join(changed, 'root/.ssh/key')).mode & 0o777, 0o600);
+  equal(fs.readFileSync(join(changed, KEY_PLACE), 'utf8'), 'secret');
+  equal(fs.statSync(join(changed, KEY_PLACE)).mode & 0o777, 0o600);
   equal(fs.statSync(join(changed, 'root')).mode & 0o777, 0o700);
   await built('anew', given);
   ok(read('first').equals(read('anew')), 'the same as when built from nothing');
