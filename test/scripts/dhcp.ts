@@ -42,7 +42,7 @@ export async function dhcpAnswers(
   askers: readonly Asker[],
 ): Promise<readonly Answer[]> {
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const asRoot = process.getuid!() === 0 ? [] : ['--map-root-user'];
+  const asRoot = process.getuid!() === 0 ? [] : ['--map-current-user', '--keep-caps'];
   const words = ['--net', process.execPath, SELF, 'server', JSON.stringify({ configure, conf, askers })];
   const child = spawn('/usr/bin/unshare', [...asRoot, ...words], {
     env,
