@@ -19,6 +19,7 @@ import { formatEvent, type InstallEvent, plainText } from './core/report.ts';
 import type { Ms } from './core/units.ts';
 import { Install } from './install.ts';
 import { runCommand } from './io/command.ts';
+import { diskFacts } from './io/disks.ts';
 import { kernelCommandLine, machine, readIfThere } from './io/host.ts';
 import { openLog } from './io/log.ts';
 import { askNode, Monitor } from './io/monitor.ts';
@@ -113,7 +114,7 @@ async function install(flags: Flags): Promise<void> {
     log(fact, values);
   };
   for (const text of warnings) tell({ fact: 'note', text });
-  if (json) log('machine', { ...(await machine()) });
+  if (json) log('machine', { ...(await machine(await diskFacts())) });
   const reported = async () => monitor?.flush(REPORTED_MAX_MS);
   const rooms = openRooms(params, lease, { log, tell, logLines: () => reporting.lines, reported });
   await new Install(params, rooms, ending.signal).run().finally(reported);
@@ -136,7 +137,7 @@ async function wait(
     server: imageServer,
     mac: lease.mac,
     host: lease.hostName,
-    inventory: await machine(),
+    inventory: await machine(await diskFacts()),
     pollingMs,
   };
   const rooms = {

@@ -74,7 +74,7 @@ export function poolAt(folder: string, parameter: string): Pool {
 }
 
 /** What this machine is made of, with the disks that somebody else has found. */
-export async function machine(disks: readonly DiskSight[] = []): Promise<Inventory> {
+export async function machine(disks: readonly DiskSight[]): Promise<Inventory> {
   const [board, firmware, processor, memory] = await Promise.all([system(), bios(), cpu(), mem()]);
   return {
     vendor: told(board.manufacturer),
