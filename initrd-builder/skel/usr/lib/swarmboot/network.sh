@@ -188,7 +188,7 @@ no_device() {
   done
   [ -z "$boot_mac" ] || wanted="network interface with the address $boot_mac (BOOTIF)"
   [ -z "$wanted_device" ] || wanted="network interface $wanted_device"
-  stop "NO NETWORK: there is no $wanted." "There are:${present:- none}" \
+  stop "NO NETWORK: there is no $wanted." "Found:${present:- none}" \
     'If it is in the machine, the RAM disk lacks its driver: swarmboot initrd build --modules all'
 }
 
