@@ -53,7 +53,7 @@ function describe(decision: BootDecision): string {
 
 /** The kernel's command line but for what a loader adds. */
 function kernelWords(decision: Exclude<BootDecision, { boot: 'disk' }>, server: string): string {
-  const words = ['rootfstype=ramfs', 'quiet', `IMAGESERVER=${server}`];
+  const words = ['quiet', `IMAGESERVER=${server}`];
   const add = (name: string, value: string | null) => {
     if (value !== null && value !== '') words.push(`${name}=${value}`);
   };

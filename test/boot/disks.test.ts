@@ -119,7 +119,7 @@ before(async () => {
     kernel: {
       kernel: join(folder, 'kernel'),
       initrd,
-      append: 'console=ttyS0 quiet panic=-1 rootfstype=ramfs SHELL_ON_FAIL=y',
+      append: 'console=ttyS0 quiet panic=-1 SHELL_ON_FAIL=y',
     },
     extra: [
       ...[...more('one', 2 * GIB), '-device', 'virtio-blk-pci,drive=one,serial=one'],

@@ -79,7 +79,7 @@ async function lease(vm: Vm): Promise<Record<string, string>> {
 }
 
 test('the agent starts once the network is up; when it fails, the console says what, and Enter starts the machine again', async (t) => {
-  const vm = await boot('agent', { words: 'rootfstype=ramfs' });
+  const vm = await boot('agent', { words: '' });
   await vm.until(/network: eth0/, BOOT_MS);
   const begun = performance.now();
   await vm.until(/swarmboot-agent: the parameters are wrong/, BOOT_MS);
@@ -95,7 +95,7 @@ test('the agent starts once the network is up; when it fails, the console says w
 
 test('of two network cards the one that booted is configured by DHCP, and the lease tells of it', async () => {
   const vm = await boot('two-cards', {
-    words: `rootfstype=ramfs BOOTIF=01-${OTHER_MAC.replaceAll(':', '-')} ${FAILS_WITH_SHELL}`,
+    words: `BOOTIF=01-${OTHER_MAC.replaceAll(':', '-')} ${FAILS_WITH_SHELL}`,
     agent: 'exit 16',
     extra: [
       ...['-netdev', 'user,id=net1,net=10.9.0.0/24,hostname=node5,domainname=lab.test'],
@@ -127,7 +127,7 @@ test('words of the kernel command line do not become environment of the agent, a
   const vm = await boot('environment', {
     // The last console is /dev/console; the serial line is only one of the others.
     words:
-      'rootfstype=ramfs console=tty0 NODE_OPTIONS=--inspect LD_PRELOAD=/x.so SSL_CERT_FILE=/x.pem IFS=a PATH=/x',
+      'console=tty0 NODE_OPTIONS=--inspect LD_PRELOAD=/x.so SSL_CERT_FILE=/x.pem IFS=a PATH=/x',
     agent: "tr '\\0' '\\n' </proc/self/environ; echo that is all",
   });
   await vm.until(/network: eth0/, BOOT_MS);
@@ -140,7 +140,7 @@ test('words of the kernel command line do not become environment of the agent, a
 test('fixed addresses of both families on a VLAN', async () => {
   const vm = await boot('fixed', {
     words:
-      'rootfstype=ramfs vlan=eth0.5:eth0 ip=10.0.2.77:10.0.2.9:10.0.2.2:255.255.255.0:node7:eth0.5:none ' +
+      'vlan=eth0.5:eth0 ip=10.0.2.77:10.0.2.9:10.0.2.2:255.255.255.0:node7:eth0.5:none ' +
       `ip=[fd09::77]:::64::eth0.5:off nameserver=9.9.9.9 nameserver=fd09::1 HOSTNAME=node9 ${FAILS_WITH_SHELL}`,
     agent: 'exit 16',
     model: 'e1000',
@@ -172,7 +172,7 @@ test('fixed addresses of both families on a VLAN', async () => {
 });
 
 test('an address from what a router advertises', async () => {
-  const vm = await boot('router', { words: 'rootfstype=ramfs ip=auto6', agent: 'cat /run/swarmboot/lease' });
+  const vm = await boot('router', { words: 'ip=auto6', agent: 'cat /run/swarmboot/lease' });
   const [, address] = await vm.until(/^ADDRESS6=(.*)\n/m, BOOT_MS);
   equal(address, 'fec0::5054:ff:fe09:1/64');
   match(vm.console, /^ADDRESS=$/m);

@@ -21,7 +21,7 @@ test('unknown machines wait, known ones boot from disk, armed ones are installed
 });
 
 const WORDS =
-  'rootfstype=ramfs quiet IMAGESERVER=http://10.9.0.1:8080 IMAGENAME=web HOSTNAME=node001 GROUPNAMES=web,rack1 ' +
+  'quiet IMAGESERVER=http://10.9.0.1:8080 IMAGENAME=web HOSTNAME=node001 GROUPNAMES=web,rack1 ' +
   'DISKS_LAYOUT=small OVERRIDES=site,own console=ttyS0 DRY_RUN=y BOOTIF=01-52-54-00-09-00-01';
 
 test('iPXE: an install', () => {
@@ -44,7 +44,7 @@ test('iPXE: a machine that nobody knows gets the site-wide words and waits', () 
   const [, , kernel] = bootEntry('ipxe', wait, SERVER).split('\n');
   equal(
     kernel,
-    `kernel ${SERVER}/boot/kernel initrd=initrd.img rootfstype=ramfs quiet IMAGESERVER=${SERVER} WAIT=y console=ttyS0 BOOTIF=01-52-54-00-09-00-09 || goto failed`,
+    `kernel ${SERVER}/boot/kernel initrd=initrd.img quiet IMAGESERVER=${SERVER} WAIT=y console=ttyS0 BOOTIF=01-52-54-00-09-00-09 || goto failed`,
   );
 });
 
@@ -95,6 +95,6 @@ boot
 test('what nodes.conf does not say is not said to the kernel', () => {
   const bare = decideBoot(parseNodes(`a mac=${MAC} image=web`, 'nodes.conf'), MAC, true);
   const words =
-    'rootfstype=ramfs quiet IMAGESERVER=http://[fd00::1]:80 IMAGENAME=web HOSTNAME=a BOOTIF=01-52-54-00-09-00-01';
+    'quiet IMAGESERVER=http://[fd00::1]:80 IMAGENAME=web HOSTNAME=a BOOTIF=01-52-54-00-09-00-01';
   equal(bootEntry('pxelinux', bare, 'http://[fd00::1]:80').split('\n')[6], `  APPEND ${words}`);
 });
