@@ -152,6 +152,15 @@ export function formatReportLine(report: NodeReport): string {
   );
 }
 
+/** Stages whose progress is shown: bytes come, are extracted, or are given. */
+const MOVING: ReadonlySet<StageName> = new Set([
+  'BOEL binaries',
+  'image',
+  'extract',
+  'overrides',
+  'seed-wait',
+]);
+
 /** The lines of one happening as the console shows them, empty for what only the log has; no control characters but the line ends between them. */
 export function formatEvent(event: InstallEvent): string {
   return linesOf(event).map(plainText).join('\n');
@@ -188,7 +197,8 @@ function linesOf(event: InstallEvent): string[] {
     case 'installed':
       return [`installed in ${formatDuration(event.ms)}`];
     case 'report':
-      return [formatReportLine(event)];
+      // Elsewhere no byte moves, and the stage's own lines say it all.
+      return MOVING.has(event.stage) ? [formatReportLine(event)] : [];
   }
 }
 

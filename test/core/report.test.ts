@@ -8,6 +8,7 @@ import {
   formatReportLine,
   type InstallEvent,
   plainText,
+  type StageName,
 } from '../../agent/core/report.ts';
 import { MIB } from '../../agent/core/units.ts';
 import type { SwarmView } from '../../agent/core/view.ts';
@@ -111,6 +112,13 @@ test('the trackers say how many leechers are left once all of them have spoken',
     foldSight([view({ trackerLeechers: 2 }), view({ trackerLeechers: null }), view()]).trackerLeechers,
     null,
   );
+});
+
+test('the console shows progress where bytes move, and commands nowhere', () => {
+  const report = (stage: StageName) => ({ fact: 'report' as const, ...foldReport(stage, [], MORE) });
+  assert.match(formatEvent(report('image')), /^image +0 %/);
+  assert.equal(formatEvent(report('finish')), '');
+  assert.equal(formatEvent({ fact: 'command', text: '$ /usr/bin/true' }), '');
 });
 
 test('every happening has a line', () => {
