@@ -14,9 +14,11 @@ export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 PRODUCT_PACKAGES := \
   libatomic1 binutils kmod tar zstd acl attr \
   busybox-static coreutils dosfstools e2fsprogs fdisk mount util-linux \
-  mdadm lvm2 xfsprogs kexec-tools
+  mdadm lvm2 xfsprogs kexec-tools \
+  ipxe dnsmasq-base
 DEMO_PACKAGES := mmdebstrap uidmap
 TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin iproute2 openssl
+BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2
 BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat
 
 # $(call need,PACKAGES): installs what is missing when root, else says how.
@@ -36,13 +38,13 @@ fi
 endef
 
 # Tests of a few seconds each, two at a time: two cores are what a small build machine has.
-TESTS = $(shell find test -name '*.test.ts' -not -path 'test/bench/*' -not -path 'test/lab/*' | sort)
+TESTS = $(shell find test -name '*.test.ts' -not -path 'test/bench/*' -not -path 'test/boot/*' -not -path 'test/lab/*' | sort)
 NODE_TEST := node --test --test-concurrency=2
 
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
-.PHONY: help setup packages-setup packages-product packages-demo packages-test packages-bench \
-  check types lint tidy test agent manual demo picture bench-engine clean
+.PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-bench \
+  check types lint tidy test boot-test agent manual demo picture bench-engine clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +59,8 @@ packages-demo:
 	@$(call need,$(PRODUCT_PACKAGES) $(DEMO_PACKAGES))
 packages-test:
 	@$(call need,$(PRODUCT_PACKAGES) $(TEST_PACKAGES))
+packages-boot:
+	@$(call need,$(PRODUCT_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES) $(BOOT_PACKAGES))
 packages-bench:
 	@$(call need,$(PRODUCT_PACKAGES) $(BENCH_PACKAGES))
 
@@ -75,8 +79,15 @@ lint: node_modules/.package-lock.json
 tidy: node_modules/.package-lock.json
 	$(NODE_TEST) test/tidy/*.test.ts
 
-test: packages-test types lint ## check, and every test but benchmarks and the lab: minutes
+test: packages-test types lint ## check, and every test but benchmarks, the lab and boot-test: minutes
 	$(NODE_TEST) $(TESTS)
+
+# Namespaces of its own (test/boot/lab.ts): nothing of it outlives the test, however that ends.
+OWN_ROOM := unshare --net --mount --pid --fork --kill-child --mount-proc
+
+boot-test: packages-boot types build/swarmboot-agent ## machines boot over the network and install themselves, under emulation, as root: a quarter of an hour
+	node test/boot/prepare.ts
+	$(OWN_ROOM) node --test --test-concurrency=1 test/boot/*.test.ts
 
 agent: build/swarmboot-agent ## bundle the agent into one file and one executable, build/swarmboot-agent
 build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json

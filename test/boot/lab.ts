@@ -1,6 +1,6 @@
 // The room of the boot test: a network, mounts and processes that nobody else sees, in the namespaces that `make boot-test`
-// makes, so that all of it is gone with the test's process, however that ends. In it the machine of README.md's "From
-// nothing to an installed cluster" is set up, and that section's own commands run.
+// makes, so that all of it is gone with the test's process, however that ends. In it the machine that README.md's "From
+// nothing to an installed cluster" speaks of is set up, and that section's own commands run.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,41 +8,53 @@ import {
   appendFileSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
-  rmdirSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type NodeRecord, parseRecord } from '../../scripts/core/board.ts';
 import { BUILD } from './image.ts';
+import { Vm } from './vm.ts';
 
 const TOP = join(import.meta.dirname, '..', '..');
 const IP = '/usr/sbin/ip';
 const MOUNT = '/usr/bin/mount';
 const HEADING = 'From nothing to an installed cluster';
+const TAIL_LINES = 40;
 const STOP_MS = 10_000;
-const LOOK_MS = 100;
+const LOOK_MS = 200;
+const DISK_BYTES = 4 * 1024 ** 3;
 
-/** The repository, where the README's commands expect it. */
-export const REPO = '/var/lib/swarmboot';
-
-/** What README.md takes for granted: the interface of the nodes' network with its addresses, and trees to publish. */
+/** What README.md takes for granted: the interface of the nodes' network with its addresses, and a tree of the site's own. */
 const INTERFACE = 'eno1';
 const ADDRESSES = ['10.9.0.1/24', 'fd09::1/64'];
 const OVERRIDE = { 'srv/known/motto': "the site's own\n", 'etc/motd': 'installed from the swarm\n' };
+/** The repository. */
+export const REPO = '/var/lib/swarmboot';
+
+export interface MachineOptions {
+  readonly name: string;
+  readonly mac: string;
+  readonly boots: 'BIOS' | 'UEFI' | 'UEFI HTTP';
+  readonly card: 'e1000' | 'virtio-net-pci';
+  readonly memoryMib: number;
+  readonly disks: number;
+}
 
 export class Lab {
   /** All that the README's commands have said. */
   said = '';
   readonly #commands: ChildProcess;
   readonly #ended: Promise<unknown>;
-  readonly #madeRepo: boolean;
+  readonly #machines: Machine[] = [];
 
-  private constructor(commands: ChildProcess, madeRepo: boolean) {
+  private constructor(commands: ChildProcess) {
     this.#commands = commands;
     this.#ended = once(commands, 'close');
-    this.#madeRepo = madeRepo;
     const log = join(BUILD, 'readme.log');
     writeFileSync(log, '');
     for (const stream of [commands.stdout!, commands.stderr!]) {
@@ -54,34 +66,27 @@ export class Lab {
   }
 
   /**
-   * Raises the network, lays `golden` where the README finds it, and begins the README's commands. Throws when this
-   * process has no namespaces of its own, before anything is changed.
+   * Raises the network, lays the golden client's tree and the kernel where README.md finds them, and begins its commands.
+   * Throws when this process has no namespaces of its own, before anything is changed.
    */
-  static start(golden: string): Lab {
+  static start(golden: string, kernel: string): Lab {
     demandNamespaces();
     raiseNetwork();
-    mount('-t', 'tmpfs', 'lab', '/run');
-    mount('-t', 'tmpfs', 'lab', '/srv');
-    mkdirSync('/srv/golden/web', { recursive: true });
-    mount('--bind', golden, '/srv/golden/web');
-    for (const [path, text] of Object.entries(OVERRIDE)) {
-      mkdirSync(join('/srv/overrides/site', path, '..'), { recursive: true });
-      writeFileSync(join('/srv/overrides/site', path), text);
-    }
+    // The initrd of the last run stays: what has not changed in it is not packed again.
     const repo = join(BUILD, 'repository');
-    rmSync(repo, { recursive: true, force: true });
     mkdirSync(repo, { recursive: true });
-    const madeRepo = !existsSync(REPO);
-    mkdirSync(REPO, { recursive: true });
-    mount('--bind', repo, REPO);
+    for (const name of readdirSync(repo)) {
+      if (name !== 'boot') rmSync(join(repo, name), { recursive: true });
+    }
+    furnish(golden, kernel, repo);
     const script = shellOf(readFileSync(join(TOP, 'README.md'), 'utf8'), HEADING);
-    const commands = spawn('/bin/bash', ['-euxo', 'pipefail', '-c', script], {
+    const commands = spawn('/bin/bash', ['-euo', 'pipefail', '-c', script], {
       cwd: TOP,
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own: the last command is told to stop with its shell.
+      // A group of its own: its last command is told to stop with it.
       detached: true,
     });
-    return new Lab(commands, madeRepo);
+    return new Lab(commands);
   }
 
   /** Waits until the README's commands have said `pattern`. Throws with what they said when they end, or are too slow. */
@@ -89,19 +94,26 @@ export class Lab {
     for (const since = performance.now(); !pattern.test(this.said); await sleep(LOOK_MS)) {
       const ended = this.#commands.exitCode ?? this.#commands.signalCode;
       if (ended === null && performance.now() - since < timeoutMs) continue;
-      const fault = ended === null ? `did not say ${pattern} in ${timeoutMs} ms` : `ended with ${ended}`;
+      const fault = ended === null ? `have not said ${pattern} in ${timeoutMs} ms` : `ended with ${ended}`;
       throw new Error(`README.md's commands ${fault}:\n${this.said.slice(-4000)}`);
     }
   }
 
-  /** A new network card's other end, on the nodes' network; its name. */
-  tap(name: string): string {
-    ip('tuntap', 'add', name, 'mode', 'tap');
-    ip('link', 'set', name, 'master', INTERFACE, 'up');
-    return name;
+  /** Runs one more command of the image server. Throws with what it said when it fails. */
+  swarmboot(...words: readonly string[]): void {
+    execFileSync(process.execPath, [join(TOP, 'scripts', 'swarmboot.ts'), ...words], { encoding: 'utf8' });
   }
 
+  /** A machine on the nodes' network, with empty disks, still without power. */
+  machine(options: MachineOptions): Machine {
+    const machine = new Machine(options, `tap${this.#machines.length}`);
+    this.#machines.push(machine);
+    return machine;
+  }
+
+  /** Ends all that was started, and keeps the consoles in build/boot-lab. */
   async stop(): Promise<void> {
+    for (const machine of this.#machines) await machine.cutPower();
     const signal = (name: NodeJS.Signals) => {
       if (this.#commands.exitCode === null && this.#commands.signalCode === null)
         process.kill(-this.#commands.pid!, name);
@@ -110,8 +122,81 @@ export class Lab {
     const timer = setTimeout(() => signal('SIGKILL'), STOP_MS);
     await this.#ended;
     clearTimeout(timer);
-    execFileSync('/usr/bin/umount', [REPO]);
-    if (this.#madeRepo) rmdirSync(REPO);
+  }
+}
+
+/** One computer: its disks stay when it has no power. */
+export class Machine {
+  readonly name: string;
+  readonly #options: MachineOptions;
+  readonly #tap: string;
+  readonly #disks: readonly string[];
+  #vm: Vm | null = null;
+  #starts = 0;
+
+  constructor(options: MachineOptions, tap: string) {
+    this.name = options.name;
+    this.#options = options;
+    this.#tap = tap;
+    ip('tuntap', 'add', tap, 'mode', 'tap');
+    ip('link', 'set', tap, 'master', INTERFACE, 'up');
+    this.#disks = Array.from({ length: options.disks }, (_, index) => {
+      const disk = join(BUILD, `${options.name}-${index}.img`);
+      rmSync(disk, { force: true });
+      execFileSync('/usr/bin/truncate', [`--size=${DISK_BYTES}`, disk]);
+      return disk;
+    });
+  }
+
+  /** Throws when it has no power. */
+  get vm(): Vm {
+    if (this.#vm === null) throw new Error(`${this.name} has no power`);
+    return this.#vm;
+  }
+
+  /** Powered on, it boots over the network first. */
+  powerOn(): this {
+    const { name, mac, boots, card, memoryMib } = this.#options;
+    // OVMF's own network boot, not the one on QEMU's cards; and no waiting for addresses that nobody gives.
+    const without =
+      boots === 'BIOS' ? [] : ['IPv6PXESupport', ...(boots === 'UEFI' ? [] : ['IPv4PXESupport'])];
+    const extra = without.flatMap((option) => ['-fw_cfg', `name=opt/org.tianocore/${option},string=no`]);
+    if (boots !== 'BIOS') extra.push('-global', `${card}.romfile=`);
+    this.#vm = Vm.start({
+      name,
+      memoryMib,
+      firmware: boots === 'BIOS' ? 'bios' : 'uefi',
+      disks: this.#disks,
+      nic: { model: card, mac, tap: this.#tap },
+      bootOrder: 'network',
+      extra,
+    });
+    this.#starts += 1;
+    return this;
+  }
+
+  /** Cuts the power, if it is on. What the console showed is kept. */
+  async cutPower(): Promise<void> {
+    if (this.#vm === null) return;
+    await this.#vm.kill();
+    writeFileSync(join(BUILD, `${this.name}-${this.#starts}.console`), this.#vm.console);
+    this.#vm = null;
+  }
+
+  /** The end of what its console shows. */
+  tail(): string {
+    return this.vm.console.split('\n').slice(-TAIL_LINES).join('\n');
+  }
+
+  /** False when every disk is as empty as it came. */
+  written(): boolean {
+    return this.#disks.some((disk) => statSync(disk).blocks > 0);
+  }
+
+  /** What the image server has of it; null: nothing yet. */
+  record(): NodeRecord | null {
+    const path = join(REPO, 'reports', `${this.#options.mac.replaceAll(':', '')}.json`);
+    return existsSync(path) ? parseRecord(readFileSync(path, 'utf8')) : null;
   }
 }
 
@@ -130,8 +215,32 @@ function raiseNetwork(): void {
   ip('link', 'set', INTERFACE, 'up');
 }
 
+/** An image server as README.md expects it, seen by this process and its children only. */
+function furnish(golden: string, kernel: string, repo: string): void {
+  for (const folder of ['/run', '/srv']) mount('-t', 'tmpfs', 'lab', folder);
+  // Folders that are made for the mounts below are not made on the machine's own disk.
+  for (const folder of ['/usr/lib', '/var/lib']) {
+    const [upper, work] = ['new', 'work'].map((name) => join('/run/lab', folder, name));
+    for (const made of [upper!, work!]) mkdirSync(made, { recursive: true });
+    mount('-t', 'overlay', '-o', `lowerdir=${folder},upperdir=${upper},workdir=${work}`, 'lab', folder);
+  }
+  const bind = (from: string, to: string) => {
+    mkdirSync(to, { recursive: true });
+    mount('--bind', from, to);
+  };
+  bind(golden, '/srv/golden/web');
+  mount('-t', 'overlay', '-o', `lowerdir=${join(kernel, 'boot')}:/boot`, 'lab', '/boot');
+  bind(join(kernel, 'lib', 'modules'), '/usr/lib/modules');
+  bind(repo, REPO);
+  for (const [path, text] of Object.entries(OVERRIDE)) {
+    const place = join('/srv/overrides/site', path);
+    mkdirSync(dirname(place), { recursive: true });
+    writeFileSync(place, text);
+  }
+}
+
 /** What the blocks marked `sh` of one section hold, in order. Throws when there are none. */
-export function shellOf(text: string, heading: string): string {
+function shellOf(text: string, heading: string): string {
   const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
   const blocks = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!);
   if (blocks.length === 0) throw new Error(`README.md has no commands under "${heading}"`);

@@ -1,0 +1,228 @@
+// The proof that it boots for real: an image server made by README.md's own commands, machines with empty disks that are
+// powered on, and the systems that come up on them.
+
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { STATUS } from '../../agent/core/monitor.ts';
+import type { NodeReport } from '../../agent/core/report.ts';
+import { BUILD, goldenTree, PASSWORD } from './image.ts';
+import { kernelRoot } from './kernel.ts';
+import { Lab, type Machine, REPO } from './lab.ts';
+
+const MINUTE = 60_000;
+const INSTALL_MS = 8 * MINUTE;
+const TYPED_MS = MINUTE;
+const LOOK_MS = 500;
+/** Of what the nodes fetched, they gave each other at least this much. */
+const SHARE_MIN = 1 / 3;
+
+let golden = '';
+let lab: Lab;
+/** One of each firmware, as README.md's nodes.conf has them. */
+let bios: Machine;
+let uefi: Machine;
+let uefiHttp: Machine;
+
+before(async () => {
+  golden = await goldenTree(console.error);
+  lab = Lab.start(golden, kernelRoot());
+});
+after(() => lab?.stop());
+
+test("README.md's commands lead from nothing to an image server that waits for its nodes", async () => {
+  await lab.until(/first seeder: port \d+\n/, 5 * MINUTE);
+  for (const name of ['image web', 'override site', 'boel boel'])
+    await lab.until(new RegExp(`seeding ${name}`), MINUTE);
+});
+
+test('machines with empty disks install themselves over BIOS, UEFI and UEFI HTTP boot, and feed each other', async () => {
+  const common = { memoryMib: 768, disks: 1 };
+  bios = lab.machine({ name: 'node001', mac: '52:54:00:09:00:01', boots: 'BIOS', card: 'e1000', ...common });
+  uefi = lab.machine({
+    name: 'node002',
+    mac: '52:54:00:09:00:02',
+    boots: 'UEFI',
+    card: 'virtio-net-pci',
+    ...common,
+  });
+  uefiHttp = lab.machine({
+    name: 'node003',
+    mac: '52:54:00:09:00:03',
+    boots: 'UEFI HTTP',
+    card: 'virtio-net-pci',
+    ...common,
+  });
+  const all = [bios, uefi, uefiHttp];
+  for (const machine of all) machine.powerOn();
+  const reports = await Promise.all(all.map((machine) => installed(machine, '')));
+  const sum = (pick: (report: NodeReport) => number) =>
+    reports.reduce((total, report) => total + pick(report), 0);
+  const taken = sum((report) => report.bytesVerified);
+  const given = sum((report) => report.uploadedBytes);
+  const percent = Math.round((100 * given) / taken);
+  console.log(`of ${taken} bytes that the nodes fetched, they gave each other ${percent} %`);
+  assert.ok(given / taken >= SHARE_MIN, `only ${percent} %`);
+});
+
+test('what came up is the image with the override laid over it, each under its own name', async () => {
+  const identities = await Promise.all([bios, uefi, uefiHttp].map(checkSystem));
+  assert.equal(new Set(identities).size, 3, 'every machine-id is its own');
+});
+
+test('a second boot goes to the local disk; an armed node installs itself again, even after a power cut half way', async () => {
+  await Promise.all([bootsFromDisk(bios), installsAgain(uefi)]);
+});
+
+test('a rule that fits two disks is a refusal, and too little memory stops the machine before it begins', async () => {
+  appendFileSync(join(REPO, 'nodes.conf'), 'node004 mac=52:54:00:09:00:04\nnode005 mac=52:54:00:09:00:05\n');
+  lab.swarmboot('node', 'arm', 'node004', 'node005');
+  const card = 'virtio-net-pci';
+  const twins = lab.machine({
+    name: 'node004',
+    mac: '52:54:00:09:00:04',
+    boots: 'BIOS',
+    card,
+    memoryMib: 768,
+    disks: 2,
+  });
+  const small = lab.machine({
+    name: 'node005',
+    mac: '52:54:00:09:00:05',
+    boots: 'BIOS',
+    card,
+    memoryMib: 384,
+    disks: 1,
+  });
+  const refuses = async () => {
+    const { vm } = twins.powerOn();
+    await vm.until(/INSTALLATION FAILED/, INSTALL_MS);
+    const said = twins.record()?.message;
+    assert.equal(said?.status, STATUS.failed);
+    assert.match(said.text, /fits 2 disks/);
+    assert.match(vm.console, /fits 2 disks/);
+    assert.equal(twins.written(), false, 'the disks are as they were');
+  };
+  const stops = async () => {
+    const { vm } = small.powerOn();
+    await vm.until(/TOO LITTLE MEMORY: this machine has \d+ MiB/, INSTALL_MS);
+    assert.equal(small.record(), null, 'the agent has not started');
+    assert.equal(small.written(), false);
+  };
+  await Promise.all([refuses(), stops()]);
+});
+
+test('RAM disk and BOEL binaries built twice are the same byte for byte', () => {
+  const second = join(BUILD, 'second');
+  rmSync(second, { recursive: true, force: true });
+  lab.swarmboot('boel', 'build', '--repo', second);
+  lab.swarmboot('initrd', 'build', '--repo', second);
+  for (const name of ['boot/kernel', 'boot/initrd.img']) same(join(REPO, name), join(second, name));
+  const [tarball] = readdirSync(join(second, 'tarballs'));
+  same(join(REPO, 'tarballs', tarball!), join(second, 'tarballs', tarball!));
+});
+
+/**
+ * Waits until the new system of `machine` has said that it came up, later than `since`. Returns the last report of the
+ * install. Throws when the install fails, or takes too long.
+ */
+async function installed(machine: Machine, since: string): Promise<NodeReport> {
+  let report: NodeReport | null = null;
+  for (const begun = performance.now(); performance.now() - begun < INSTALL_MS; await sleep(LOOK_MS)) {
+    const record = machine.record();
+    if (record === null || record.at <= since) continue;
+    const { message } = record;
+    assert.ok(message.status >= 0, `${machine.name} has failed: ${message.text}\n${message.log.join('\n')}`);
+    if (message.status === STATUS.rebooted && report !== null) return report;
+    report = message.report ?? report;
+  }
+  throw new Error(`${machine.name} is not installed after ${INSTALL_MS} ms:\n${machine.tail()}`);
+}
+
+/** Logs in at the serial line and compares with the image server's own. Returns the machine-id. */
+async function checkSystem(machine: Machine): Promise<string> {
+  const { vm } = machine;
+  await vm.login('root', PASSWORD, TYPED_MS);
+  const typed = (command: string) => vm.run(command, TYPED_MS);
+  const here = (program: string, ...args: string[]) => execFileSync(program, args, { encoding: 'utf8' });
+  assert.equal(await typed('hostname'), `${machine.name}\n`);
+  assert.equal(
+    await typed('dpkg-query --show'),
+    here('/usr/bin/dpkg-query', `--admindir=${golden}/var/lib/dpkg`, '--show'),
+  );
+  const capability = here('/usr/sbin/getcap', join(golden, 'srv/known/capable')).replace(golden, '');
+  assert.equal(await typed('getcap /srv/known/capable'), capability);
+  const list = here(
+    '/usr/bin/getfacl',
+    '--omit-header',
+    '--numeric',
+    '--absolute-names',
+    join(golden, 'srv/known/shared'),
+  );
+  assert.equal(await typed('getfacl --omit-header --numeric /srv/known/shared 2>/dev/null'), list);
+  assert.equal(await typed('cat /srv/known/content'), 'what every node must hold\n');
+  assert.equal(await typed('cat /srv/known/motto /etc/motd'), "the site's own\ninstalled from the swarm\n");
+  await checkMounts(typed);
+  return await typed('cat /etc/machine-id');
+}
+
+/** What fstab says is what is mounted, as the layout has it. */
+async function checkMounts(typed: (command: string) => Promise<string>): Promise<void> {
+  const fstab = (await typed('cat /etc/fstab'))
+    .split('\n')
+    .filter((line) => /^[^#]/.test(line))
+    .map((line) => line.split(/\s+/));
+  assert.deepEqual(fstab.map(([, place, type]) => `${type} at ${place}`).sort(), [
+    'ext4 at /',
+    'swap at none',
+    'vfat at /boot/efi',
+  ]);
+  for (const [source = '', place = ''] of fstab) {
+    const shown =
+      place === 'none' ? 'swapon --noheadings --show=UUID' : `findmnt --noheadings --output UUID ${place}`;
+    assert.equal(`UUID=${(await typed(shown)).trim()}`, source);
+  }
+}
+
+/** Reboots the system in `machine`, and looks whether it is the same one that comes up. */
+async function bootsFromDisk(machine: Machine): Promise<void> {
+  const { vm } = machine;
+  const facts = async () =>
+    (await vm.run('cat /etc/machine-id /proc/sys/kernel/random/boot_id', TYPED_MS)).split('\n');
+  const [machineId, bootId] = await facts();
+  const { at } = machine.record()!;
+  vm.type('reboot\n');
+  await vm.login('root', PASSWORD, INSTALL_MS);
+  const [sameMachineId, otherBootId] = await facts();
+  assert.equal(sameMachineId, machineId);
+  assert.notEqual(otherBootId, bootId);
+  assert.equal(machine.record()!.at, at, 'nothing was installed');
+}
+
+async function installsAgain(machine: Machine): Promise<void> {
+  const identity = await machine.vm.run('cat /etc/machine-id', TYPED_MS);
+  lab.swarmboot('node', 'arm', machine.name);
+  machine.vm.type('reboot\n');
+  await extracting(machine, machine.record()!.at);
+  await machine.cutPower();
+  const { at } = machine.record()!;
+  machine.powerOn();
+  await installed(machine, at);
+  assert.notEqual(await checkSystem(machine), identity, 'it is a new system');
+}
+
+/** Waits until `machine` has written a part of the image to its disk. */
+async function extracting(machine: Machine, since: string): Promise<void> {
+  for (const begun = performance.now(); performance.now() - begun < INSTALL_MS; await sleep(LOOK_MS)) {
+    const record = machine.record();
+    if (record !== null && record.at > since && record.message.status === STATUS.extracting) return;
+  }
+  throw new Error(`${machine.name} does not extract:\n${machine.tail()}`);
+}
+
+function same(one: string, other: string): void {
+  execFileSync('/usr/bin/cmp', [one, other]);
+}
