@@ -126,8 +126,7 @@ test('of two network cards the one that booted is configured by DHCP, and the le
 test('words of the kernel command line do not become environment of the agent, and every console has its output', async () => {
   const vm = await boot('environment', {
     // The last console is /dev/console; the serial line is only one of the others.
-    words:
-      'console=tty0 NODE_OPTIONS=--inspect LD_PRELOAD=/x.so SSL_CERT_FILE=/x.pem IFS=a PATH=/x',
+    words: 'console=tty0 NODE_OPTIONS=--inspect LD_PRELOAD=/x.so SSL_CERT_FILE=/x.pem IFS=a PATH=/x',
     agent: "tr '\\0' '\\n' </proc/self/environ; echo that is all",
   });
   await vm.until(/network: eth0/, BOOT_MS);
