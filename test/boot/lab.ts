@@ -99,9 +99,10 @@ export class Lab {
     }
   }
 
-  /** Runs one more command of the image server. Throws with what it said when it fails. */
-  swarmboot(...words: readonly string[]): void {
-    execFileSync(process.execPath, [join(TOP, 'scripts', 'swarmboot.ts'), ...words], { encoding: 'utf8' });
+  /** Runs one more command of the image server and returns what it printed. Throws with what it said when it fails. */
+  swarmboot(...words: readonly string[]): string {
+    const args = [join(TOP, 'scripts', 'swarmboot.ts'), ...words];
+    return execFileSync(process.execPath, args, { encoding: 'utf8' });
   }
 
   /** A machine on the nodes' network, with empty disks, still without power. */
