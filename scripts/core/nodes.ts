@@ -17,8 +17,7 @@ const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 /** No blank, quote, `$`, `;`, `|`, `&`, `{`, `\`, `#`: boot loaders would read more into them. */
 const KERNEL_WORD = /^[A-Za-z][A-Za-z0-9._-]*(?:=[A-Za-z0-9._:/@%+,=~[\]-]*)?$/;
 /** What other keys of nodes.conf, or the boot itself, say. */
-const TAKEN =
-  /^(?:IMAGENAME|HOSTNAME|GROUPNAMES|DISKS_LAYOUT|OVERRIDES|WAIT|BOOTIF|initrd)(?:=|$)/;
+const TAKEN = /^(?:IMAGENAME|HOSTNAME|GROUPNAMES|DISKS_LAYOUT|OVERRIDES|WAIT|BOOTIF|initrd)(?:=|$)/;
 
 /** A machine that nodes.conf names. */
 export interface Node {

@@ -94,7 +94,6 @@ boot
 
 test('what nodes.conf does not say is not said to the kernel', () => {
   const bare = decideBoot(parseNodes(`a mac=${MAC} image=web`, 'nodes.conf'), MAC, true);
-  const words =
-    'quiet IMAGESERVER=http://[fd00::1]:80 IMAGENAME=web HOSTNAME=a BOOTIF=01-52-54-00-09-00-01';
+  const words = 'quiet IMAGESERVER=http://[fd00::1]:80 IMAGENAME=web HOSTNAME=a BOOTIF=01-52-54-00-09-00-01';
   equal(bootEntry('pxelinux', bare, 'http://[fd00::1]:80').split('\n')[6], `  APPEND ${words}`);
 });
