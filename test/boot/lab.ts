@@ -2,7 +2,7 @@
 // makes, so that all of it is gone with the test's process, however that ends. In it the machine that README.md's "From
 // nothing to an installed cluster" speaks of is set up, and that section's own commands run.
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { type NodeRecord, parseRecord } from '../../scripts/core/board.ts';
 import { BUILD } from './image.ts';
 import { Vm } from './vm.ts';
@@ -100,9 +101,9 @@ export class Lab {
   }
 
   /** Runs one more command of the image server and returns what it printed. Throws with what it said when it fails. */
-  swarmboot(...words: readonly string[]): string {
+  async swarmboot(...words: readonly string[]): Promise<string> {
     const args = [join(TOP, 'scripts', 'swarmboot.ts'), ...words];
-    return execFileSync(process.execPath, args, { encoding: 'utf8' });
+    return (await promisify(execFile)(process.execPath, args)).stdout;
   }
 
   /** A machine on the nodes' network, with empty disks, still without power. */
