@@ -24,6 +24,7 @@ import { Vm } from './vm.ts';
 const TOP = join(import.meta.dirname, '..', '..');
 const IP = '/usr/sbin/ip';
 const MOUNT = '/usr/bin/mount';
+const TC = '/usr/sbin/tc';
 const HEADING = 'From nothing to an installed cluster';
 const TAIL_LINES = 40;
 const STOP_MS = 10_000;
@@ -34,6 +35,10 @@ const DISK_BYTES = 4 * 1024 ** 3;
 const INTERFACE = 'eno1';
 const ADDRESSES = ['10.9.0.1/24', 'fd09::1/64'];
 const OVERRIDE = { 'srv/known/motto': "the site's own\n", 'etc/motd': 'installed from the swarm\n' };
+/** As tc reads it. */
+const SEEDER_RATE = '24mbit';
+/** Where peers listen, the first seeder and the nodes alike. */
+const PEER_PORT = '6881';
 /** The repository. */
 export const REPO = '/var/lib/swarmboot';
 
@@ -215,6 +220,24 @@ function raiseNetwork(): void {
   for (const address of ADDRESSES)
     ip('address', 'add', address, 'dev', INTERFACE, ...(address.includes(':') ? ['nodad'] : []));
   ip('link', 'set', INTERFACE, 'up');
+  narrowSeeder();
+}
+
+/**
+ * What the first seeder sends goes through a narrow link, as it is beside hundreds of nodes: emulated machines take less
+ * than a server can give, and would have no need of each other.
+ */
+function narrowSeeder(): void {
+  const tc = (...words: readonly string[]) => execFileSync(TC, words, { stdio: 'ignore' });
+  const parent = ['dev', INTERFACE, 'parent', '1:'];
+  tc('qdisc', 'add', 'dev', INTERFACE, 'root', 'handle', '1:', 'htb', 'default', '10');
+  tc('class', 'add', ...parent, 'classid', '1:10', 'htb', 'rate', '10gbit');
+  tc('class', 'add', ...parent, 'classid', '1:20', 'htb', 'rate', SEEDER_RATE, 'burst', '64k');
+  // The port is the seeder's own when a node has called, and the node's when the seeder has.
+  for (const end of ['sport', 'dport']) {
+    const match = ['u32', 'match', 'ip', end, PEER_PORT, '0xffff'];
+    tc('filter', 'add', ...parent, 'protocol', 'ip', ...match, 'flowid', '1:20');
+  }
 }
 
 /** An image server as README.md expects it, seen by this process and its children only. */
