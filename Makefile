@@ -44,7 +44,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-bench \
-  check types lint tidy test boot-test agent manual demo picture bench-engine clean
+  check types lint tidy test boot-test agent manual demo picture boot-picture bench-engine clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -106,6 +106,12 @@ picture: packages-demo ## draw docs/demo.svg from what the terminal shows of a r
 	mkdir -p build docs
 	script --quiet --return --command "stty cols 100 rows 60; echo '$$ make demo'; make --no-print-directory demo" build/demo.typescript
 	node scripts/demo/picture.ts build/demo.typescript > docs/demo.svg
+
+boot-picture: build/boot-lab/node003-1.console ## draw docs/boot.svg from the console of a machine in the last `make boot-test`
+	sed --quiet '/^network: /,/^web: /s/$$/\r/p' $< > build/boot.console
+	node scripts/demo/picture.ts build/boot.console > docs/boot.svg
+build/boot-lab/node003-1.console:
+	$(MAKE) boot-test
 
 bench-engine: packages-bench node_modules/.package-lock.json ## our peer beside aria2, rtorrent, libtorrent, transmission
 	node test/bench/engine.ts
