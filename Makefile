@@ -19,7 +19,7 @@ PRODUCT_PACKAGES := \
 DEMO_PACKAGES := mmdebstrap uidmap
 TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin iproute2 openssl
 BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2
-BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat
+BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat udpcast nftables iproute2
 
 # $(call need,PACKAGES): installs what is missing when root, else says how.
 define need
@@ -44,7 +44,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-bench \
-  check types lint tidy test boot-test agent manual demo picture boot-picture bench-engine clean
+  check types lint tidy test boot-test agent manual demo picture boot-picture bench-engine bench-swarm clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -115,6 +115,9 @@ build/boot-lab/node003-1.console:
 
 bench-engine: packages-bench node_modules/.package-lock.json ## our peer beside aria2, rtorrent, libtorrent, transmission
 	node test/bench/engine.ts
+
+bench-swarm: packages-bench node_modules/.package-lock.json ## swarms of ours and of others on shaped links, as root (NODES=16 RATE=20mbit SIZE=64MiB RIVALS=none: docs/swarm.md)
+	@$(OWN_ROOM) node test/bench/swarm.ts
 
 clean: ## remove all that was built; node_modules stays
 	rm -rf build

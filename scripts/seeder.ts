@@ -15,7 +15,7 @@ import type { Transfer } from '../agent/transfer.ts';
 import { tarballPath, torrentPath } from './repository.ts';
 
 /** A first seeder meets every node of a cluster; each costs a socket and a little memory. */
-const SEEDER_PEERS_MAX = 400;
+export const SEEDER_LIMITS = { peersMax: 400 };
 
 export interface SeederOptions {
   readonly repo: string;
@@ -49,7 +49,7 @@ export class Seeder {
   /** Listens for peers. Throws SwarmbootError('network') when the port is taken. */
   static async start(options: SeederOptions): Promise<Seeder> {
     const { host, port, uploadBytesPerSec, log } = options;
-    const limits = { peersMax: SEEDER_PEERS_MAX };
+    const limits = SEEDER_LIMITS;
     const engine = await startPeer({ host, port, uploadBytesPerSec, log, limits });
     return new Seeder(options, engine);
   }

@@ -20,31 +20,29 @@ export interface Contender {
   readonly torrent: 'v1' | 'hybrid' | null;
 }
 
-/** Bundled, as the agent is: to strip types at each start would be counted as ours. */
-const BUNDLE = join(import.meta.dirname, '..', '..', 'build', 'bench', 'ours.cjs');
+const FOLDER = join(import.meta.dirname, '..', '..', 'build', 'bench');
+const bundleOf = (script: string) => join(FOLDER, script.replace(/\.ts$/, '.cjs'));
 
-export async function bundleOurs(): Promise<void> {
-  const entryPoints = [join(import.meta.dirname, 'ours.ts')];
-  await build({
-    entryPoints,
-    outfile: BUNDLE,
-    bundle: true,
-    platform: 'node',
-    target: 'node26',
-    format: 'cjs',
-  });
+/** Bundles a script of this folder, as the agent is: to strip types at each start would be counted as ours. Returns where. */
+export async function bundle(script: string): Promise<string> {
+  const outfile = bundleOf(script);
+  const entryPoints = [join(import.meta.dirname, script)];
+  await build({ entryPoints, outfile, bundle: true, platform: 'node', target: 'node26', format: 'cjs' });
+  return outfile;
 }
 
-function ours(torrent: 'v1' | 'hybrid'): Client {
+/** Our peer, which `bundle('ours.ts')` has made. With `diary` it leaves one in its state folder. */
+export function ours(torrent: 'v1' | 'hybrid', diary = false): Client {
   const start = async (role: 'seed' | 'fetch', job: Job) => {
     const args = [
       ...NODE_FLAGS,
-      BUNDLE,
+      bundleOf('ours.ts'),
       role,
       job.torrent,
       join(job.folder, job.name),
       job.host,
       String(job.port),
+      ...(diary ? [join(job.state, 'diary.jsonl')] : []),
     ];
     const program = new Program(process.execPath, args, { ...job.launch, told: true });
     return toldToGo(program, role);
@@ -59,7 +57,7 @@ function ours(torrent: 'v1' | 'hybrid'): Client {
   };
 }
 
-const rsync: Client = {
+export const rsync: Client = {
   name: 'rsync',
   package: 'rsync',
   path: '/usr/bin/rsync',
@@ -84,7 +82,7 @@ const rsync: Client = {
   },
 };
 
-const socat: Client = {
+export const socat: Client = {
   name: 'socat',
   package: 'socat',
   path: '/usr/bin/socat',

@@ -4,16 +4,7 @@
 // Transmission would call nobody.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../agent/core/units.ts';
@@ -21,7 +12,8 @@ import { TrackerServer } from '../../scripts/tracker.ts';
 import type { Job, Running } from '../foreign/clients.ts';
 import { HOSTS, inOwnNetwork, ownNetwork, raiseNetwork } from '../foreign/network.ts';
 import { seedersAt } from '../foreign/scrape.ts';
-import { bundleOurs, CONTENDERS, type Contender } from './contenders.ts';
+import { bundle, CONTENDERS, type Contender } from './contenders.ts';
+import { listening } from './listening.ts';
 import { MemoryWatch, type Meter, makeMeter } from './meter.ts';
 import { report } from './report.ts';
 import { makeSample, type Sample } from './sample.ts';
@@ -66,13 +58,8 @@ async function ready(contender: Contender, sample: Sample, seeder: Side): Promis
     return counts.some((count) => count > 0);
   };
   const { program } = seeder.running;
-  await program.until('a seeder that can be asked', contender.torrent === null ? listening : known, READY_MS);
-}
-
-/** Asked of the kernel, for socat serves its first caller and no other. */
-function listening(): boolean {
-  const address = `:${SEEDER_PORT.toString(16).toUpperCase().padStart(4, '0')} 00000000:0000 0A`;
-  return readFileSync('/proc/net/tcp', 'utf8').includes(address);
+  const open = () => listening(program, SEEDER_PORT);
+  await program.until('a seeder that can be asked', contender.torrent === null ? open : known, READY_MS);
 }
 
 /** One transfer, in a folder of its own that is gone afterwards. */
@@ -159,7 +146,7 @@ async function measure(contenders: readonly Contender[], sizeBytes: number, roun
   const folder = mkdtempSync(join(MEMORY, 'swarmboot-bench-'));
   try {
     const announce = `http://${SEEDER_HOST}:${TRACKER_PORT}/announce`;
-    const sample = makeSample(folder, 'sample', sizeBytes, announce);
+    const sample = makeSample(folder, 'sample', sizeBytes, MIB, announce);
     const runs: Run[] = [];
     for (let round = 1; round <= rounds; round++) {
       for (const contender of contenders) {
@@ -204,7 +191,7 @@ async function main(): Promise<void> {
   const contenders = chosen(RIVALS);
   const sizeBytes = sizeOf(SIZE);
   if (!inOwnNetwork()) {
-    await bundleOurs();
+    await bundle('ours.ts');
     const { path, args, env } = ownNetwork(import.meta.filename);
     process.exitCode = spawnSync(path, args, { env, stdio: 'inherit' }).status ?? 1;
     return;

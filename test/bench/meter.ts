@@ -80,11 +80,13 @@ function procMeter(): Meter {
   };
 }
 
-function livingSec(pid: number): number {
+/** CPU seconds of a living program and its descendants. */
+export function livingSec(pid: number): number {
   return family(pid).reduce((sum, member) => sum + ticks(member, 11, 15) / TICKS_PER_SEC, 0);
 }
 
-function reapedSec(): number {
+/** CPU seconds of all the programs that we started and that have ended. */
+export function reapedSec(): number {
   return ticks(process.pid, 13, 15) / TICKS_PER_SEC;
 }
 

@@ -5,6 +5,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { formatBytes } from '../../agent/core/units.ts';
+import type { Client } from '../foreign/clients.ts';
 import type { Contender } from './contenders.ts';
 import { METHOD } from './meter.ts';
 import { type Row, type Run, rowsOf, tableOf } from './table.ts';
@@ -14,7 +15,7 @@ const OURS = 'Swarmboot, v1';
 
 export function report(runs: readonly Run[], contenders: readonly Contender[], sizeBytes: number): void {
   const rows = rowsOf(runs, OURS);
-  const notes = [...machine(sizeBytes), `Versions: ${versions(contenders)}.`];
+  const notes = [...method(sizeBytes), `Versions: ${versions(contenders.map(({ client }) => client))}.`];
   const markdown = `${tableOf(rows)}\n\n${notes.join('\n')}\n`;
   mkdirSync(FOLDER, { recursive: true });
   writeFileSync(join(FOLDER, 'engine.md'), markdown);
@@ -25,21 +26,26 @@ export function report(runs: readonly Run[], contenders: readonly Contender[], s
   process.stdout.write(`\n${markdown}\n${goals(rows).join('\n')}\n`);
 }
 
-function machine(sizeBytes: number): string[] {
-  const [cpu] = cpus();
+function method(sizeBytes: number): string[] {
   const congestion = readFileSync('/proc/sys/net/ipv4/tcp_congestion_control', 'utf8').trim();
   return [
     `One seeder to one leecher, ${formatBytes(sizeBytes)} of noise in pieces of 1 MiB, tmpfs to tmpfs, on the loopback device.`,
     'CPU of both sides from the word to begin until the leecher has all. That word finds Swarmboot and libtorrent started',
     `(they run on Node and Python); the other programs' own start is within. ${METHOD}; medians.`,
     `ours / it: median over the rounds of (${OURS}) / (this one), CPU of both sides. Anonymous memory: highest of all runs.`,
-    `${new Date().toISOString().slice(0, 10)}, ${cpus().length} x ${cpu?.model.trim()}, ${formatBytes(totalmem())}, Linux ${release()}, TCP ${congestion}.`,
+    `${machine()}, TCP ${congestion}.`,
   ];
 }
 
+/** The day, and what was measured on. */
+export function machine(): string {
+  const day = new Date().toISOString().slice(0, 10);
+  return `${day}, ${cpus().length} x ${cpus()[0]?.model.trim()}, ${formatBytes(totalmem())}, Linux ${release()}`;
+}
+
 /** The first line with a digit that each program says of itself. */
-function versions(contenders: readonly Contender[]): string {
-  const lines = contenders.map(({ client }) => {
+export function versions(clients: readonly Client[]): string {
+  const lines = clients.map((client) => {
     const { stdout, stderr } = spawnSync(client.path, client.versionArgs, { encoding: 'utf8' });
     const said = stdout + stderr;
     const line = said.split('\n').find((text) => /\d\.\d/.test(text)) ?? said;

@@ -1,4 +1,4 @@
-// The file that the benchmark sends: random, on tmpfs, with a v1 torrent and a hybrid one.
+// The file that a benchmark sends: random, on tmpfs, with a v1 torrent and a hybrid one.
 
 import { randomFillSync } from 'node:crypto';
 import { closeSync, openSync, writeFileSync, writeSync } from 'node:fs';
@@ -6,10 +6,7 @@ import { join } from 'node:path';
 import { encode } from '../../agent/core/bencode.ts';
 import { leavesPerPiece, MerkleTree } from '../../agent/core/merkle.ts';
 import { buildTorrent, parseTorrent } from '../../agent/core/metainfo.ts';
-import { MIB } from '../../agent/core/units.ts';
 import { digests } from '../../agent/io/digest.ts';
-
-const PIECE_BYTES = MIB;
 
 export interface Sample {
   readonly folder: string;
@@ -23,15 +20,21 @@ export interface Sample {
   readonly hashes: readonly Uint8Array[];
 }
 
-/** Writes `sizeBytes` (whole MiB) of noise and its torrents below `folder`. */
-export function makeSample(folder: string, name: string, sizeBytes: number, announce: string): Sample {
+/** Writes `sizeBytes` (whole pieces) of noise and its torrents below `folder`. */
+export function makeSample(
+  folder: string,
+  name: string,
+  sizeBytes: number,
+  pieceBytes: number,
+  announce: string,
+): Sample {
   const file = openSync(join(folder, name), 'wx');
-  const piece = new Uint8Array(PIECE_BYTES);
-  const leaves = leavesPerPiece(sizeBytes, PIECE_BYTES);
+  const piece = new Uint8Array(pieceBytes);
+  const leaves = leavesPerPiece(sizeBytes, pieceBytes);
   const tree = new MerkleTree(digests, leaves);
   const piecesV1: Uint8Array[] = [];
   const piecesV2: Uint8Array[] = [];
-  for (let at = 0; at < sizeBytes; at += PIECE_BYTES) {
+  for (let at = 0; at < sizeBytes; at += pieceBytes) {
     randomFillSync(piece);
     writeSync(file, piece);
     piecesV1.push(digests.sha1(piece));
@@ -39,10 +42,10 @@ export function makeSample(folder: string, name: string, sizeBytes: number, anno
   }
   closeSync(file);
   const pieces = Buffer.concat(piecesV1);
-  const info = { length: sizeBytes, name, 'piece length': PIECE_BYTES, pieces, private: 1 };
+  const info = { length: sizeBytes, name, 'piece length': pieceBytes, pieces, private: 1 };
   const [v1, hybrid] = [join(folder, `${name}.v1.torrent`), join(folder, `${name}.hybrid.torrent`)];
   writeFileSync(v1, encode({ announce, info }));
-  const content = { name, length: sizeBytes, pieceLength: PIECE_BYTES, announce: [[announce]] };
+  const content = { name, length: sizeBytes, pieceLength: pieceBytes, announce: [[announce]] };
   const both = buildTorrent({ ...content, piecesV1: pieces, piecesV2: Buffer.concat(piecesV2) }, digests);
   writeFileSync(hybrid, both);
   const hashes = [digests.sha1(encode(info)), parseTorrent(both, digests).infoHashV1!];

@@ -89,6 +89,11 @@ export function tableOf(rows: readonly Row[]): string {
     row.seederAnonMib.toFixed(0),
     row.leecherAnonMib.toFixed(0),
   ]);
+  return lined(head, cells);
+}
+
+/** A Markdown table with its columns lined up, the first to the left, the others to the right. */
+export function lined(head: readonly string[], cells: readonly (readonly string[])[]): string {
   const widths = head.map((title, column) =>
     Math.max(title.length, ...cells.map((row) => row[column]!.length)),
   );

@@ -1,0 +1,56 @@
+// What a run of the swarm bench is to be, as the environment says it.
+
+import { GIB, MIB } from '../../../agent/core/units.ts';
+
+export interface Scenario {
+  /** Machines that fetch; the first seeder comes on top. */
+  readonly nodes: number;
+  /** Of each link, in each direction. */
+  readonly bitsPerSec: number;
+  readonly sizeBytes: number;
+  readonly rounds: number;
+  /** Share of the packets towards each node that its link loses. */
+  readonly lossShare: number;
+  /** This many nodes have links of this part of the rate; a run ends without waiting for them. */
+  readonly slow: { readonly nodes: number; readonly factor: number };
+  /** One node begins when the others have this share; null: they all begin at once. */
+  readonly joinShare: number | null;
+  /** Beginnings of the rivals' names; null: all of them. */
+  readonly rivals: readonly string[] | null;
+  /** Folder for what each node has left behind; null: nothing is kept. */
+  readonly keep: string | null;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Reads NODES, RATE, SIZE, ROUNDS, LOSS, SLOW, JOIN, RIVALS and KEEP. Throws when one cannot be read. */
+export function readScenario(environment: Environment): Scenario {
+  const text = (name: string, fallback: string) => environment[name] || fallback;
+  const number = (name: string, fallback: string, pattern: RegExp, factors: Record<string, number> = {}) => {
+    const given = text(name, fallback);
+    const [, digits, unit = ''] = pattern.exec(given) ?? [];
+    if (digits === undefined) throw new Error(`${name}=${given}: write it like ${name}=${fallback}`);
+    return Number(digits) * (factors[unit.toLowerCase()] ?? 1);
+  };
+  const slow = text('SLOW', '0:1').split(':');
+  const slowNodes = Number(slow[0]);
+  const factor = Number(slow[1]);
+  if (!Number.isInteger(slowNodes) || !(factor > 0 && factor <= 1))
+    throw new Error(
+      `SLOW=${slow.join(':')}: write how many nodes have which part of the rate, like SLOW=1:0.1`,
+    );
+  const nodes = number('NODES', '16', /^(\d+)$/);
+  if (nodes < 1 || slowNodes >= nodes) throw new Error('NODES: one node at least must have the full rate');
+  const rivals = text('RIVALS', 'all');
+  return {
+    nodes,
+    bitsPerSec: number('RATE', '20mbit', /^([\d.]+)(kbit|mbit|gbit)$/i, { kbit: 1e3, mbit: 1e6, gbit: 1e9 }),
+    sizeBytes: number('SIZE', '64MiB', /^(\d+)(M|G)(?:iB)?$/i, { m: MIB, g: GIB }),
+    rounds: number('ROUNDS', '5', /^(\d+)$/),
+    lossShare: number('LOSS', '0%', /^([\d.]+)%$/) / 100,
+    slow: { nodes: slowNodes, factor },
+    joinShare: environment.JOIN ? number('JOIN', '0.5', /^(0?\.\d+)$/) : null,
+    rivals: rivals === 'all' ? null : rivals === 'none' ? [] : rivals.split(','),
+    keep: environment.KEEP || null,
+  };
+}
