@@ -1,0 +1,158 @@
+// The links: each node has one up and one down, racks have one each way, and every link carries one thing after another
+// at its rate. Connections share an uplink by turns, each with a bounded number of bytes under way: a receiver whose
+// downlink is full slows its senders down, and they serve others meanwhile, much as TCP makes them do.
+
+import type { Ms } from '../../agent/core/units.ts';
+import type { Agenda } from './agenda.ts';
+import type { Pipe } from './pipe.ts';
+
+export interface Rates {
+  /** Bytes of content per second; 0 or less is no rate. */
+  readonly upBytesPerSec: number;
+  readonly downBytesPerSec: number;
+}
+
+/** One direction of a link. */
+export class Link {
+  readonly bytesPerMs: number;
+  freeAtMs: Ms = 0;
+  /** Time spent carrying. */
+  busyMs: Ms = 0;
+
+  constructor(bytesPerSec: number) {
+    this.bytesPerMs = bytesPerSec / 1000;
+  }
+
+  /** Carries `bytes` whose first comes at `fromMs`. Returns when it began. */
+  carry(bytes: number, fromMs: Ms): Ms {
+    const began = Math.max(this.freeAtMs, fromMs);
+    const ms = bytes / this.bytesPerMs;
+    this.freeAtMs = began + ms;
+    this.busyMs += ms;
+    return began;
+  }
+}
+
+/** Where a node, or a rack of nodes, is joined to the rest. */
+export class Port {
+  readonly up: Link;
+  readonly down: Link;
+
+  constructor({ upBytesPerSec, downBytesPerSec }: Rates) {
+    this.up = new Link(upBytesPerSec);
+    this.down = new Link(downBytesPerSec);
+  }
+}
+
+/** A node's port, the rack that it stands in (null: at the switch that joins the racks), and who waits to send. */
+interface Place {
+  readonly port: Port;
+  readonly rack: Port | null;
+  readonly line: Pipe[];
+  /** An entry in the agenda will look after the line. */
+  waits: boolean;
+}
+
+/** The kinds of entries that the network makes. */
+export const UPLINK_FREE = 1;
+export const ARRIVED = 2;
+
+export interface NetworkOptions {
+  /** One way. */
+  readonly latencyMs: Ms;
+  /** Bytes that a connection may have under way. */
+  readonly windowBytes: number;
+}
+
+export class Network {
+  readonly #agenda: Agenda;
+  readonly #options: NetworkOptions;
+  readonly #places: Place[] = [];
+
+  constructor(agenda: Agenda, options: NetworkOptions) {
+    this.#agenda = agenda;
+    this.#options = options;
+  }
+
+  /** Joins the next node; nodes are numbered from 0. */
+  join(port: Port, rack: Port | null): void {
+    this.#places.push({ port, rack, line: [], waits: false });
+  }
+
+  /** Books the bytes of a message that follows no chunk. Returns when it has come down behind what is queued there. */
+  message(from: number, to: number, bytes: number): Ms {
+    const { now } = this.#agenda;
+    this.#places[from]!.port.up.carry(bytes, now);
+    const { down } = this.#places[to]!.port;
+    down.carry(bytes, now);
+    return down.freeAtMs;
+  }
+
+  /** Something may have changed for the better for `pipe`: a chunk came in, its window opened, it is whole again. */
+  offer(pipe: Pipe): void {
+    if (pipe.inLine || !this.#maySend(pipe)) return;
+    const place = this.#places[pipe.from]!;
+    pipe.inLine = true;
+    place.line.push(pipe);
+    if (!place.waits) this.serve(pipe.from);
+  }
+
+  /** The node's uplink may be free: sends the next chunk. */
+  serve(node: number): void {
+    const place = this.#places[node]!;
+    place.waits = false;
+    const { up } = place.port;
+    const { now } = this.#agenda;
+    while (place.line.length > 0) {
+      if (up.freeAtMs > now) {
+        place.waits = true;
+        this.#agenda.at(up.freeAtMs, UPLINK_FREE, node);
+        return;
+      }
+      const pipe = place.line.shift()!;
+      pipe.inLine = false;
+      if (!this.#maySend(pipe)) continue;
+      this.#send(pipe, place);
+      if (this.#maySend(pipe)) {
+        pipe.inLine = true;
+        place.line.push(pipe);
+      }
+    }
+  }
+
+  #maySend(pipe: Pipe): boolean {
+    return (
+      pipe.unsentChunks > 0 && pipe.flightBytes < this.#options.windowBytes && !pipe.closed && !pipe.cut
+    );
+  }
+
+  #send(pipe: Pipe, from: Place): void {
+    const { latencyMs } = this.#options;
+    const to = this.#places[pipe.to]!;
+    const bytes = pipe.sendNext();
+    const firstMs = from.port.up.carry(bytes, this.#agenda.now) + latencyMs;
+    const lastMs = from.port.up.freeAtMs + latencyMs;
+    const between = from.rack === to.rack ? [] : [from.rack?.up, to.rack?.down];
+    this.#pass(
+      between.filter((link) => link !== undefined),
+      to.port.down,
+      pipe,
+      bytes,
+      firstMs,
+      lastMs,
+    );
+  }
+
+  /** Through the links between the racks, then down. Each link takes what comes in the order in which it comes. */
+  #pass(between: Link[], down: Link, pipe: Pipe, bytes: number, firstMs: Ms, lastMs: Ms): void {
+    const [link, ...rest] = between;
+    if (link === undefined) {
+      down.carry(bytes, firstMs);
+      this.#agenda.at(Math.max(down.freeAtMs, lastMs), ARRIVED, pipe.id);
+      return;
+    }
+    const began = link.carry(bytes, firstMs);
+    const doneMs = Math.max(link.freeAtMs, lastMs);
+    this.#agenda.call(began, () => this.#pass(rest, down, pipe, bytes, began, doneMs));
+  }
+}

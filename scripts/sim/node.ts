@@ -1,0 +1,375 @@
+// A node of the simulation: a real Swarm, and what carries its orders out on the virtual network as the engine does on
+// the real one. It holds no content; a piece is bad when a poisoner sent part of it.
+
+import { ANNOUNCE_LIMITS, AnnounceSchedule } from '../../agent/core/announce.ts';
+import { Bitfield } from '../../agent/core/bitfield.ts';
+import { Budget } from '../../agent/core/budget.ts';
+import type { SwarmCommand, SwarmEvent } from '../../agent/core/events.ts';
+import type { Limits } from '../../agent/core/limits.ts';
+import { Rng } from '../../agent/core/rng.ts';
+import { Swarm } from '../../agent/core/swarm.ts';
+import type { Torrent } from '../../agent/core/torrent.ts';
+import type { AnnounceEvent, PeerAddress } from '../../agent/core/tracker.ts';
+import { BLOCK_BYTES, type Ms } from '../../agent/core/units.ts';
+import { Inbox, type Message } from './inbox.ts';
+import { CHUNK, type Entry, type Pipe } from './pipe.ts';
+
+/** Kinds of messages, as they lie in pipes and inboxes; CHUNK is 0. */
+const HAVE = 1;
+const REQUEST = 2;
+const CANCEL = 3;
+const REJECT = 4;
+const CHOKE = 5;
+const UNCHOKE = 6;
+const INTERESTED = 7;
+const UNINTERESTED = 8;
+const KEEP_ALIVE = 9;
+/** Its piece is the number under which the world keeps the bitfield. */
+const FIELD = 10;
+const HAVE_ALL = 11;
+const HAVE_NONE = 12;
+/** The other end has closed the connection. */
+const GONE = 13;
+/** To the sender itself: its kernel has taken bytes. */
+const SENT = 14;
+
+/** Bytes of the messages on the wire (BEP 3, BEP 6), by kind; a bitfield's content and repeated requests come on top. */
+const MESSAGE_BYTES = [13, 9, 17, 17, 17, 5, 5, 5, 5, 4, 5, 5, 5, 0, 0];
+/** Ethernet, IP and TCP headers of a packet that carries messages only, and of one that acknowledges. */
+const PACKET_BYTES = 66;
+
+export interface NodeFaults {
+  /** Pieces that come from this node fail their hash. */
+  readonly poisons?: boolean;
+  /** It takes requests and never serves them. */
+  readonly stalls?: boolean;
+  /** It disappears at this time. */
+  readonly diesAtMs?: Ms;
+}
+
+export interface NodeOptions {
+  readonly torrent: Torrent;
+  readonly seeder: boolean;
+  readonly limits: Limits;
+  /** Any 32 bits. */
+  readonly seed: number;
+  readonly faults: NodeFaults;
+}
+
+/** What a node needs of the world. */
+export interface Surroundings {
+  readonly now: Ms;
+  /** Bytes of orders to serve that the kernel takes ahead of the other end. */
+  readonly sendBufferBytes: number;
+  /** How many bytes one of a chunk stands for; messages are as long as they are. */
+  readonly scale: number;
+  readonly hasPoisoners: boolean;
+  dial(node: SimNode, address: PeerAddress): void;
+  announce(node: SimNode, url: string, event: AnnounceEvent): void;
+  /** Chunks were added to the pipe. */
+  offer(pipe: Pipe): void;
+  /** Books a message of so many bytes that follows no chunk. Returns when it is due at the other end. */
+  message(pipe: Pipe, bytes: number): Ms;
+  node(index: number): SimNode;
+  /** The node has something in its inbox. */
+  stir(node: SimNode): void;
+  wake(node: SimNode, atMs: Ms): void;
+  completed(node: SimNode): void;
+  keepField(bytes: Uint8Array): number;
+  takeField(id: number): Uint8Array;
+}
+
+export class SimNode {
+  readonly index: number;
+  readonly host: string;
+  readonly swarm: Swarm;
+  readonly have: Bitfield;
+  readonly limits: Limits;
+  readonly faults: NodeFaults;
+  /** Out of every open connection, by our slot. */
+  readonly pipes = new Map<number, Pipe>();
+  /** Nodes that this one has banned. */
+  readonly banned = new Set<SimNode>();
+  /** Nodes from which alone a piece came that failed its hash. */
+  readonly proven = new Set<SimNode>();
+  startsAtMs: Ms = 0;
+  started = false;
+  alive = true;
+  completeAtMs: Ms = Number.POSITIVE_INFINITY;
+  leftAtMs: Ms = Number.POSITIVE_INFINITY;
+  sentBytes = 0;
+  /** The world will look at the inbox. */
+  stirred = false;
+  wakeAtMs: Ms = Number.POSITIVE_INFINITY;
+  readonly #world: Surroundings;
+  readonly #inbox = new Inbox();
+  readonly #message: Message = { slot: 0, kind: 0, piece: 0, begin: 0, length: 0 };
+  readonly #entry: Entry = { kind: 0, piece: 0, begin: 0, length: 0 };
+  /** Who sent parts of a piece in progress. Kept only where there are poisoners. */
+  readonly #senders = new Map<number, Set<number>>();
+  readonly #written: number[] = [];
+  #slots = 0;
+  /** The packets of one turn: several messages to one peer share one. */
+  readonly #addressed = new Set<Pipe>();
+
+  constructor(world: Surroundings, index: number, options: NodeOptions) {
+    const { torrent, seeder, limits } = options;
+    this.#world = world;
+    this.index = index;
+    this.host = `10.${(index >> 16) & 255}.${(index >> 8) & 255}.${index & 255}`;
+    this.limits = limits;
+    this.faults = options.faults;
+    this.have = seeder ? Bitfield.full(torrent.pieceCount) : new Bitfield(torrent.pieceCount);
+    const rng = new Rng(options.seed);
+    this.swarm = new Swarm({
+      torrent,
+      have: this.have,
+      limits,
+      rng,
+      budget: new Budget(0),
+      schedule: new AnnounceSchedule(torrent.announce, ANNOUNCE_LIMITS, () => rng.next()),
+      peerId: this.peerId,
+    });
+  }
+
+  get peerId(): string {
+    return this.index.toString(16).padStart(40, '0');
+  }
+
+  newSlot(): number {
+    return this.#slots++;
+  }
+
+  tell(event: SwarmEvent): void {
+    if (!this.alive) return;
+    this.swarm.handle(event, this.#world.now);
+    this.run();
+  }
+
+  /** Carries out what the swarm orders until it orders nothing. */
+  run(): void {
+    const { now } = this.#world;
+    for (;;) {
+      const commands = this.swarm.take(now);
+      if (commands.length === 0) break;
+      for (const command of commands) this.#carryOut(command);
+      for (const piece of this.#written) this.swarm.handle({ type: 'pieceWritten', piece }, now);
+      this.#written.length = 0;
+    }
+    this.#addressed.clear();
+    const deadline = this.swarm.deadline();
+    if (deadline < this.wakeAtMs) {
+      this.wakeAtMs = Math.max(deadline, now);
+      this.#world.wake(this, this.wakeAtMs);
+    }
+  }
+
+  /** Hears what has been said, and answers. */
+  listen(): void {
+    this.stirred = false;
+    if (this.alive && this.#hear()) this.run();
+    if (!this.#inbox.isEmpty) this.#world.stir(this);
+  }
+
+  /** The first chunk of a pipe to this node has arrived, and with it the messages behind. */
+  receive(pipe: Pipe): void {
+    this.#hear();
+    this.#take(pipe);
+    while (pipe.hasMessageFirst) this.#take(pipe);
+    if (this.alive) this.run();
+  }
+
+  /** The pipe is whole again: the messages at its head need not wait for a chunk. */
+  release(pipe: Pipe): void {
+    const entry = this.#entry;
+    while (pipe.hasMessageFirst) {
+      pipe.shift(entry);
+      this.post(this.#world.now, pipe.toSlot, entry.kind, entry.piece, entry.begin, entry.length);
+    }
+  }
+
+  post(due: Ms, slot: number, kind: number, piece: number, begin: number, length: number): void {
+    this.#inbox.push(due, slot, kind, piece, begin, length);
+    this.#world.stir(this);
+  }
+
+  /** This node is no more; the others notice. */
+  die(): void {
+    this.alive = false;
+    for (const slot of [...this.pipes.keys()]) {
+      const pipe = this.pipes.get(slot)!;
+      pipe.closed = true;
+      this.pipes.delete(slot);
+      this.#world.node(pipe.to).post(this.#world.now, pipe.toSlot, GONE, 0, 0, 0);
+    }
+  }
+
+  /** The kernel may have taken orders to serve: tells the swarm so at its next turn. */
+  accept(pipe: Pipe): void {
+    const bytes = pipe.takeAccepted(this.#world.sendBufferBytes);
+    if (bytes > 0) this.post(this.#world.now, pipe.fromSlot, SENT, 0, 0, bytes);
+  }
+
+  #hear(): boolean {
+    const message = this.#message;
+    let heard = false;
+    while (this.#inbox.shift(this.#world.now, message)) {
+      heard = true;
+      this.#handle(message.slot, message);
+    }
+    return heard;
+  }
+
+  #take(pipe: Pipe): void {
+    const entry = this.#entry;
+    pipe.shift(entry);
+    this.#handle(pipe.toSlot, entry);
+  }
+
+  #handle(slot: number, { kind, piece, begin, length }: Entry): void {
+    if (!this.pipes.has(slot)) {
+      if (kind === FIELD) this.#world.takeField(piece);
+      return;
+    }
+    if (kind === GONE) {
+      this.pipes.get(slot)!.closed = true;
+      this.pipes.delete(slot);
+    }
+    const event = kind === CHUNK ? this.#blockEvent(slot, piece, begin, length) : null;
+    this.swarm.handle(event ?? this.#eventOf(slot, kind, piece, begin, length), this.#world.now);
+  }
+
+  #blockEvent(slot: number, piece: number, begin: number, length: number): SwarmEvent {
+    if (!this.swarm.accepts(slot, { piece, begin, length })) {
+      return { type: 'blockUnwanted', slot, piece, begin, length };
+    }
+    if (this.#world.hasPoisoners) {
+      const senders = this.#senders.get(piece) ?? new Set();
+      this.#senders.set(piece, senders.add(this.pipes.get(slot)!.to));
+    }
+    return { type: 'blockArrived', slot, piece, begin, length };
+  }
+
+  #eventOf(slot: number, kind: number, piece: number, begin: number, length: number): SwarmEvent {
+    switch (kind) {
+      case HAVE:
+        return { type: 'had', slot, piece };
+      case REQUEST:
+        return { type: 'requested', slot, piece, begin, length };
+      case CANCEL:
+        return { type: 'cancelled', slot, piece, begin, length };
+      case REJECT:
+        return { type: 'rejected', slot, piece, begin, length };
+      case CHOKE:
+        return { type: 'choked', slot };
+      case UNCHOKE:
+        return { type: 'unchoked', slot };
+      case INTERESTED:
+        return { type: 'interested', slot };
+      case UNINTERESTED:
+        return { type: 'uninterested', slot };
+      case FIELD:
+        return { type: 'fieldArrived', slot, bytes: this.#world.takeField(piece) };
+      case HAVE_ALL:
+        return { type: 'hadAll', slot };
+      case GONE:
+        return { type: 'peerGone', slot, reason: 'closed by the peer' };
+      case SENT:
+        return { type: 'sent', slot, bytes: length };
+      default:
+        return { type: 'heard', slot };
+    }
+  }
+
+  #carryOut(command: SwarmCommand): void {
+    switch (command.type) {
+      case 'dial':
+        return this.#world.dial(this, command.address);
+      case 'announce':
+        return this.#world.announce(this, command.url, command.event);
+      case 'check':
+        return this.#check(command.piece);
+      case 'write':
+        return void this.#written.push(command.piece);
+      case 'forget':
+        return void this.#senders.delete(command.piece);
+      case 'complete':
+        this.completeAtMs = this.#world.now;
+        return this.#world.completed(this);
+      case 'left':
+        this.leftAtMs = this.#world.now;
+        return;
+    }
+    const pipe = this.pipes.get(command.slot);
+    if (pipe === undefined) return;
+    switch (command.type) {
+      case 'drop':
+        if (command.ban) this.banned.add(this.#world.node(pipe.to));
+        return this.#drop(pipe);
+      case 'serve':
+        return this.#serve(pipe, command);
+      case 'have':
+        return this.#say(pipe, HAVE, command.piece);
+      case 'request':
+        return this.#say(pipe, REQUEST, command.piece, command.begin, command.length);
+      case 'cancel':
+        return this.#say(pipe, CANCEL, command.piece, command.begin, command.length);
+      case 'reject':
+        return this.#say(pipe, REJECT, command.piece, command.begin, command.length);
+      case 'choke':
+        return this.#say(pipe, CHOKE);
+      case 'unchoke':
+        return this.#say(pipe, UNCHOKE);
+      case 'interested':
+        return this.#say(pipe, INTERESTED);
+      case 'uninterested':
+        return this.#say(pipe, UNINTERESTED);
+      case 'keepAlive':
+        return this.#say(pipe, KEEP_ALIVE);
+      case 'sendField':
+        return this.#sayField(pipe, command.none);
+    }
+  }
+
+  #check(piece: number): void {
+    const senders = [...(this.#senders.get(piece) ?? [])].map((index) => this.#world.node(index));
+    const good = !senders.some((sender) => sender.faults.poisons === true);
+    if (!good && senders.length === 1) this.proven.add(senders[0]!);
+    this.swarm.handle({ type: 'pieceChecked', piece, good }, this.#world.now);
+  }
+
+  #sayField(pipe: Pipe, none: boolean): void {
+    if (none || this.have.count === 0) return this.#say(pipe, HAVE_NONE);
+    if (this.have.isFull) return this.#say(pipe, HAVE_ALL);
+    this.#say(pipe, FIELD, this.#world.keepField(this.have.bytes.slice()));
+  }
+
+  #serve(pipe: Pipe, { piece, begin, length }: { piece: number; begin: number; length: number }): void {
+    if (this.faults.stalls === true) return;
+    for (let at = 0; at < length; at += BLOCK_BYTES) {
+      pipe.push(CHUNK, piece, begin + at, Math.min(BLOCK_BYTES, length - at));
+    }
+    pipe.endOrder();
+    this.sentBytes += length;
+    this.accept(pipe);
+    this.#world.offer(pipe);
+  }
+
+  /** Behind the chunks that wait in the pipe, or past them all into the inbox of the other end. */
+  #say(pipe: Pipe, kind: number, piece = 0, begin = 0, length = 0): void {
+    const world = this.#world;
+    if (pipe.chunks > 0 || pipe.cut) return pipe.push(kind, piece, begin, length);
+    let bytes = MESSAGE_BYTES[kind]! * (kind === REQUEST ? Math.ceil(length / BLOCK_BYTES) * world.scale : 1);
+    if (kind === FIELD) bytes += this.have.bytes.length;
+    if (!this.#addressed.has(pipe)) bytes += PACKET_BYTES;
+    this.#addressed.add(pipe);
+    const due = world.message(pipe, bytes / world.scale);
+    world.node(pipe.to).post(due, pipe.toSlot, kind, piece, begin, length);
+  }
+
+  /** Closes the connection: what the kernel has goes out, then the other end hears of it. */
+  #drop(pipe: Pipe): void {
+    this.pipes.delete(pipe.fromSlot);
+    this.#say(pipe, GONE);
+  }
+}
