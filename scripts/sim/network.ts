@@ -121,9 +121,7 @@ export class Network {
   }
 
   #maySend(pipe: Pipe): boolean {
-    return (
-      pipe.unsentChunks > 0 && pipe.flightBytes < this.#options.windowBytes && !pipe.closed && !pipe.cut
-    );
+    return pipe.unsentChunks > 0 && pipe.flightBytes < this.#options.windowBytes && !pipe.closed && !pipe.cut;
   }
 
   #send(pipe: Pipe, from: Place): void {

@@ -275,10 +275,7 @@ export class World implements Surroundings {
     node.swarm.handle({ ...arrival, slot: out, address, peerId: peer.peerId, outgoing: true }, now);
     node.swarm.handle(greetingOf(peer, out), now);
     const back0 = { host: node.host, port: 0 };
-    peer.swarm.handle(
-      { ...arrival, slot: back, address: back0, peerId: node.peerId, outgoing: false },
-      now,
-    );
+    peer.swarm.handle({ ...arrival, slot: back, address: back0, peerId: node.peerId, outgoing: false }, now);
     peer.swarm.handle(greetingOf(node, back), now);
     node.run();
     peer.run();
