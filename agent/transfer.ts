@@ -1,7 +1,7 @@
 // One torrent under way: a Swarm, its store, its open wires, and the buffers of the pieces that are coming in. Carries
 // orders out; the orders are the Swarm's.
 
-import type { Bitfield } from './core/bitfield.ts';
+import { Bitfield } from './core/bitfield.ts';
 import { assert, messageOf, SwarmbootError } from './core/errors.ts';
 import type { Stretch, SwarmCommand, SwarmEvent } from './core/events.ts';
 import type {
@@ -90,7 +90,7 @@ export class Transfer implements Party {
       infoHash: swarmHash(this.torrent),
       pieceCount: this.torrent.pieceCount,
       infoBytes: this.torrent.infoBytes,
-      uploadOnly: this.#have.isFull,
+      uploadOnly: this.#swarm.uploadOnly,
     };
   }
 
@@ -220,7 +220,7 @@ export class Transfer implements Party {
         this.#wires.delete(command.slot);
         return wire.close(command.reason);
       case 'sendField':
-        wire.sendField(this.#have);
+        wire.sendField(command.none ? new Bitfield(this.#have.length) : this.#have);
         break;
       case 'request':
         wire.request(command);

@@ -63,7 +63,7 @@ for (const [what, speak] of Object.entries(faults)) {
   test(`${what} ends the connection, and the others are served`, async (t) => {
     const victim = await startVictim(t);
     const peer = await RawPeer.meet(t, victim.seeder.engine.port, infoHash);
-    await peer.hear(ID.haveAll);
+    await peer.hear(ID.haveNone);
     speak(peer);
     await peer.closed;
     await stillServes(t, victim);

@@ -28,9 +28,9 @@ export class Download {
   }
 
   /** True when the block is one that we wait for from this peer (or did until lately) and still miss. */
-  accepts(peer: Peer, stretch: Stretch): boolean {
-    if (!this.#isBlock(stretch) || !this.#picker.misses(peer.slot, stretch)) return false;
-    const key = this.#keyOf(stretch);
+  accepts(peer: Peer, block: Stretch): boolean {
+    if (!this.#isBlock(block) || !this.#picker.misses(peer.slot, block)) return false;
+    const key = this.#keyOf(block);
     return peer.asked.has(key) || peer.excused.has(key);
   }
 

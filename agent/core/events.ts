@@ -37,7 +37,7 @@ export type SwarmEvent =
   /** BEP 10 handshake: BEP 21's upload_only, how many requests it queues, where it listens (0: not said). */
   | { type: 'extended'; slot: number; uploadOnly: boolean; requestsMax: number; port: number }
   | ({ type: 'requested' | 'cancelled' | 'rejected'; slot: number } & Stretch)
-  /** A block that `accepts` said yes to lies in the piece's buffer. */
+  /** Blocks in a row, each of which `accepts` said yes to, lie in the piece's buffer. */
   | ({ type: 'blockArrived'; slot: number } & Stretch)
   /** A block that `accepts` said no to was thrown away. */
   | ({ type: 'blockUnwanted'; slot: number } & Stretch)
@@ -54,8 +54,8 @@ export type SwarmCommand =
   | { type: 'dial'; address: PeerAddress }
   /** Close the connection. `ban`: and never meet this peer again. */
   | { type: 'drop'; slot: number; reason: string; ban: boolean }
-  /** First message after the handshakes: what we have now. */
-  | { type: 'sendField'; slot: number }
+  /** First message after the handshakes: what we have now, or with `none` that we show nothing yet (BEP 16). */
+  | { type: 'sendField'; slot: number; none: boolean }
   | { type: 'choke' | 'unchoke' | 'interested' | 'uninterested' | 'keepAlive'; slot: number }
   | { type: 'have'; slot: number; piece: number }
   /** Ask for whole blocks in a row: one message per block. */

@@ -12,6 +12,11 @@ export interface Limits {
   /** Either side of a new connection that has not said by then who it is and what it wants is hung up on. */
   readonly greetingMs: Ms;
   readonly uploadSlots: number;
+  /** Super-seeding: pieces on their way at once, and the time of our upload rate that they shall cover. */
+  readonly shownMin: number;
+  readonly shownMs: Ms;
+  /** A peer that has not taken a piece so long after it was shown is not waited for. */
+  readonly shownPatienceMs: Ms;
   readonly chokeRoundMs: Ms;
   /** A turn of the optimistic place, and of every place of a seeder. */
   readonly chokeTurnMs: Ms;
@@ -28,6 +33,8 @@ export interface Limits {
   /** A peer from which nothing at all is heard for so long is dropped (BEP 3: two minutes and some). */
   readonly silentMs: Ms;
   readonly keepAliveMs: Ms;
+  /** New pieces are told together, so far apart. */
+  readonly haveMs: Ms;
   /** Memory for pieces in progress. */
   readonly activeBytes: number;
   /** Width of the picker's in-order window, pieces; 0 for none. */
@@ -48,6 +55,9 @@ export const LIMITS: Limits = {
   dialingMax: 8,
   greetingMs: 10_000,
   uploadSlots: 4,
+  shownMin: 8,
+  shownMs: 200,
+  shownPatienceMs: 10_000,
   chokeRoundMs: 2000,
   chokeTurnMs: 4000,
   pipelineMin: 8,
@@ -58,6 +68,7 @@ export const LIMITS: Limits = {
   stallDropMs: 60_000,
   silentMs: 150_000,
   keepAliveMs: 60_000,
+  haveMs: 50,
   activeBytes: 16 * MIB,
   frontPieces: 0,
   queueMax: 512,

@@ -213,17 +213,19 @@ export class Picker {
   failed(piece: number): number[] {
     const active = this.#active.get(piece);
     assert(active !== undefined, 'only an active piece can fail');
-    const sources = [...new Set(active.source)];
+    const sources = sourcesOf(active);
     if (sources.length > 1) this.#suspect.add(piece);
     this.#end(piece);
     return sources;
   }
 
-  /** The piece is written; the Swarm has set it in `have`. */
-  finished(piece: number): void {
+  /** The piece is written; the Swarm has set it in `have`. Returns who delivered it. */
+  finished(piece: number): number[] {
+    const sources = sourcesOf(this.#active.get(piece)!);
     this.#suspect.delete(piece);
     this.#end(piece);
     while (this.#front < this.#have.length && this.#have.has(this.#front)) this.#front++;
+    return sources;
   }
 
   /** The pieces given up since the last call, for want of anybody who has them: their buffers are free. */
@@ -342,6 +344,11 @@ export class Picker {
     }
     return best;
   }
+}
+
+function sourcesOf({ source }: ActivePiece): number[] {
+  const [first] = source;
+  return source.every((slot) => slot === first) ? [first!] : [...new Set(source)];
 }
 
 function blockLength(size: number, block: number): number {

@@ -14,8 +14,9 @@ import { Meter } from './meter.ts';
 import { Peer } from './peer.ts';
 import { Picker } from './picker.ts';
 import type { Rng } from './rng.ts';
+import { Showing } from './showing.ts';
 import { pieceSize, type Torrent } from './torrent.ts';
-import type { Ms } from './units.ts';
+import { BLOCK_BYTES, type Ms } from './units.ts';
 import { Upload } from './upload.ts';
 import { bytesMissing, type SwarmView } from './view.ts';
 
@@ -41,6 +42,7 @@ export class Swarm {
   readonly #download: Download;
   readonly #upload: Upload;
   readonly #members: Members;
+  readonly #showing: Showing;
   /** Peers whose pipeline may have room. */
   readonly #hungry = new Set<Peer>();
   #commands: SwarmCommand[] = [];
@@ -66,6 +68,7 @@ export class Swarm {
     this.#download = new Download(torrent, this.#picker, limits);
     this.#upload = new Upload(torrent, have, options.budget, limits);
     this.#members = new Members(options.peerId, limits, rng);
+    this.#showing = new Showing(have, torrent.pieceLength, limits);
   }
 
   /** The only way in. `now` never runs backwards. */
@@ -106,6 +109,9 @@ export class Swarm {
     this.#now = now;
     if (this.#state === 'here') this.#housekeeping();
     this.#fillPipelines();
+    if (this.#state === 'here') {
+      this.#showing.tell(this.#members.all(), this.#up?.rate(now) ?? 0, now, this.#commands);
+    }
     this.#upload.serve(this.#members.all(), now, this.#commands);
     this.#announce();
     if (this.#state === 'leaving') this.#finishLeaving();
@@ -124,13 +130,19 @@ export class Swarm {
     );
     if (this.#state === 'leaving') return Math.min(next, this.#leaveBy);
     const round = this.#members.size > 0 ? this.#nextRoundAt : Number.POSITIVE_INFINITY;
-    return Math.min(next, round, this.#calling ? this.#members.deadline() : Number.POSITIVE_INFINITY);
+    const call = this.#calling ? this.#members.deadline() : Number.POSITIVE_INFINITY;
+    return Math.min(next, round, call, this.#showing.deadline());
   }
 
   /** Whether the block that is just coming in is to be kept: the one question that cannot wait for `take`. */
   accepts(slot: number, stretch: Stretch): boolean {
     const peer = this.#members.get(slot);
     return peer !== undefined && this.#download.accepts(peer, stretch);
+  }
+
+  /** To a new peer we look like one that only uploads (BEP 21). */
+  get uploadOnly(): boolean {
+    return this.#have.isFull && !this.#showing.isSuperSeeding;
   }
 
   view(now: Ms): SwarmView {
@@ -164,9 +176,11 @@ export class Swarm {
       return;
     }
     if (instead !== null) this.#drop(instead, 'connected already');
-    this.#members.add(new Peer(slot, event, this.#torrent.pieceCount, this.#now));
-    this.#commands.push({ type: 'sendField', slot });
+    const peer = new Peer(slot, event, this.#torrent.pieceCount, this.#now);
+    this.#members.add(peer);
+    this.#showing.greet(peer, this.#commands);
     if (this.#nextRoundAt < this.#now) this.#nextRoundAt = this.#now + this.#limits.chokeRoundMs;
+    this.#rechoke(false);
   }
 
   #peerSaid(
@@ -227,6 +241,7 @@ export class Swarm {
     this.#download.releaseAll(peer);
     this.#picker.counted(peer.field, -1);
     this.#members.remove(peer, this.#now);
+    this.#showing.gone(peer.slot);
     this.#hungry.delete(peer);
     this.#everyoneHungry();
     this.#rechoke(false);
@@ -239,6 +254,7 @@ export class Swarm {
     peer.fieldKnown = true;
     if (!peer.field.set(piece)) return;
     this.#picker.gained(piece);
+    this.#showing.seen(piece);
     if (!this.#have.has(piece)) {
       peer.useful++;
       this.#updateInterest(peer);
@@ -257,7 +273,9 @@ export class Swarm {
     peer.field = field;
     this.#picker.counted(field, 1);
     for (let piece = 0; piece < field.length; piece++) {
-      if (field.has(piece) && !this.#have.has(piece)) peer.useful++;
+      if (!field.has(piece)) continue;
+      this.#showing.seen(piece);
+      if (!this.#have.has(piece)) peer.useful++;
     }
     this.#updateInterest(peer);
   }
@@ -274,8 +292,13 @@ export class Swarm {
   #blockArrived(peer: Peer, event: Stretch): void {
     this.#down?.add(event.length, this.#now);
     this.#hungry.add(peer);
-    const whole = this.#download.arrived(peer, event, this.#members.all(), this.#now, this.#commands);
-    if (whole) this.#commands.push({ type: 'check', piece: event.piece });
+    const { piece, begin, length } = event;
+    let whole = false;
+    for (let at = begin; at < begin + length; at += BLOCK_BYTES) {
+      const block = { piece, begin: at, length: Math.min(BLOCK_BYTES, begin + length - at) };
+      whole = this.#download.arrived(peer, block, this.#members.all(), this.#now, this.#commands);
+    }
+    if (whole) this.#commands.push({ type: 'check', piece });
   }
 
   #pieceChecked(piece: number, good: boolean): void {
@@ -295,14 +318,13 @@ export class Swarm {
   #pieceWritten(piece: number): void {
     const fresh = this.#have.set(piece);
     assert(fresh, 'a piece is written once');
-    this.#picker.finished(piece);
+    this.#showing.gained(piece, this.#picker.finished(piece));
     this.#commands.push({ type: 'forget', piece });
     for (const peer of this.#members.all()) {
       if (peer.field.has(piece)) {
         peer.useful--;
         this.#updateInterest(peer);
       }
-      if (!peer.isSeeder) this.#commands.push({ type: 'have', slot: peer.slot, piece });
     }
     if (this.#have.isFull) {
       this.#schedule.completed(this.#now);
@@ -361,7 +383,8 @@ export class Swarm {
 
   #rechoke(round: boolean): void {
     if (this.#state !== 'here') return;
-    this.#upload.rechoke([...this.#members.all()], round, this.#now, this.#commands);
+    const everybody = this.#showing.isSuperSeeding;
+    this.#upload.rechoke([...this.#members.all()], everybody, round, this.#now, this.#commands);
   }
 
   #announce(): void {

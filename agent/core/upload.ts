@@ -69,14 +69,24 @@ export class Upload {
     rejectBlocks(peer, { piece, begin, length }, commands);
   }
 
-  /** Gives the places anew at a choke round; between rounds only free places are given away, so none stays idle. */
-  rechoke(peers: readonly Peer[], round: boolean, now: Ms, commands: SwarmCommand[]): void {
-    const { uploadSlots, chokeTurnMs } = this.#limits;
-    let taken = round ? 0 : peers.filter((peer) => peer.unchoked && peer.interested).length;
+  /**
+   * Gives the places anew at a choke round; between rounds only free places are given away, so none stays idle. With
+   * `everybody` each peer has a place, interested or not: what it may fetch is governed by what it is shown.
+   */
+  rechoke(
+    peers: readonly Peer[],
+    everybody: boolean,
+    round: boolean,
+    now: Ms,
+    commands: SwarmCommand[],
+  ): void {
+    const { chokeTurnMs, peersMax } = this.#limits;
+    const uploadSlots = everybody ? peersMax : this.#limits.uploadSlots;
+    let taken = round ? 0 : peers.filter((peer) => peer.unchoked && (peer.interested || everybody)).length;
     if (taken >= uploadSlots) return;
     const candidates = peers.map((peer) => ({
       slot: peer.slot,
-      interested: peer.interested,
+      interested: peer.interested || everybody,
       snubbed: peer.snubbed,
       downBytesPerSec: peer.down.rate(now),
       unchoked: peer.unchoked,

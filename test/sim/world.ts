@@ -198,7 +198,7 @@ export class World {
   #translate(node: Node, command: SwarmCommand): ((slot: number) => SwarmEvent[]) | null {
     switch (command.type) {
       case 'sendField': {
-        const bytes = node.have.bytes.slice();
+        const bytes = command.none ? new Uint8Array(node.have.bytes.length) : node.have.bytes.slice();
         return (slot) => [{ type: 'fieldArrived', slot, bytes }];
       }
       case 'choke':

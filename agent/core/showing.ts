@@ -1,0 +1,100 @@
+// What peers are told of our pieces, and when: the field at the start, a `have` for each new piece, and as a first
+// seeder one piece to one peer (superseed.ts). New pieces are told a few at a time: a packet for each would cost a slow
+// link more than a moment's delay does.
+
+import type { Bitfield } from './bitfield.ts';
+import type { SwarmCommand } from './events.ts';
+import type { Limits } from './limits.ts';
+import type { Peer } from './peer.ts';
+import { SuperSeed } from './superseed.ts';
+import type { Ms } from './units.ts';
+
+export class Showing {
+  readonly #have: Bitfield;
+  readonly #limits: Limits;
+  readonly #pieceLength: number;
+  #superSeed: SuperSeed | null;
+  /** Pieces that peers have not been told of, and who sent them. */
+  #untold: { piece: number; sources: readonly number[] }[] = [];
+  #tellAt: Ms = Number.NEGATIVE_INFINITY;
+
+  /** A node that is whole from the start begins as a first seeder. */
+  constructor(have: Bitfield, pieceLength: number, limits: Limits) {
+    this.#have = have;
+    this.#limits = limits;
+    this.#pieceLength = pieceLength;
+    this.#superSeed = have.isFull ? new SuperSeed(have.length, limits.shownPatienceMs) : null;
+  }
+
+  /** We show each piece to one peer only, and look like a peer without pieces. */
+  get isSuperSeeding(): boolean {
+    return this.#superSeed !== null;
+  }
+
+  /** First message to a new peer. */
+  greet(peer: Peer, commands: SwarmCommand[]): void {
+    commands.push({ type: 'sendField', slot: peer.slot, none: this.isSuperSeeding });
+  }
+
+  /** A piece of ours is written; the peers of `sources` sent it. */
+  gained(piece: number, sources: readonly number[]): void {
+    this.#untold.push({ piece, sources });
+  }
+
+  /** A peer says that it has a piece. */
+  seen(piece: number): void {
+    this.#superSeed?.seen(piece);
+  }
+
+  /** A peer has gone. */
+  gone(slot: number): void {
+    this.#superSeed?.gone(slot);
+  }
+
+  /** Tells what is due. `upBytesPerSec`: what we upload now. */
+  tell(peers: Iterable<Peer>, upBytesPerSec: number, now: Ms, commands: SwarmCommand[]): void {
+    if (this.#superSeed !== null) this.#show(this.#superSeed, [...peers], upBytesPerSec, now, commands);
+    else if (this.#untold.length > 0 && now >= this.#tellAt) {
+      for (const peer of peers) this.#tellPeer(peer, commands);
+      this.#untold = [];
+      this.#tellAt = now + this.#limits.haveMs;
+    }
+  }
+
+  /** When `tell` next has something to do without an event. */
+  deadline(): Ms {
+    return this.#untold.length > 0 ? this.#tellAt : Number.POSITIVE_INFINITY;
+  }
+
+  #show(
+    superSeed: SuperSeed,
+    peers: readonly Peer[],
+    upBytesPerSec: number,
+    now: Ms,
+    commands: SwarmCommand[],
+  ): void {
+    superSeed.expire(now);
+    const { shownMin, shownMs } = this.#limits;
+    const most = Math.max(shownMin, Math.ceil((upBytesPerSec * shownMs) / 1000 / this.#pieceLength));
+    const audience = peers.filter((peer) => peer.unchoked);
+    for (let next = superSeed.next(audience, most, now); next !== null; ) {
+      commands.push({ type: 'have', slot: next.slot, piece: next.piece });
+      next = superSeed.next(audience, most, now);
+    }
+    if (!superSeed.isDone) return;
+    this.#superSeed = null;
+    for (const peer of peers) {
+      for (let piece = 0; piece < this.#have.length; piece++) {
+        if (!peer.field.has(piece)) commands.push({ type: 'have', slot: peer.slot, piece });
+      }
+    }
+  }
+
+  /** Who has a piece need not hear that we have it too; but who sent it may wait to hear that it is in good hands. */
+  #tellPeer(peer: Peer, commands: SwarmCommand[]): void {
+    for (const { piece, sources } of this.#untold) {
+      if (peer.field.has(piece) && !sources.includes(peer.slot)) continue;
+      commands.push({ type: 'have', slot: peer.slot, piece });
+    }
+  }
+}
