@@ -1,7 +1,7 @@
 // Everyone who takes part, and how: our peer, the peers of others, and two plain copies as the floor.
 
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { build } from 'esbuild';
 import { NODE_FLAGS } from '../../scripts/build.ts';
 import {
@@ -20,23 +20,23 @@ export interface Contender {
   readonly torrent: 'v1' | 'hybrid' | null;
 }
 
-const FOLDER = join(import.meta.dirname, '..', '..', 'build', 'bench');
-const bundleOf = (script: string) => join(FOLDER, script.replace(/\.ts$/, '.cjs'));
+/** Where the engine bench has our peer. */
+export const BUNDLES = join(import.meta.dirname, '..', '..', 'build', 'bench');
 
 /** Bundles a script of this folder, as the agent is: to strip types at each start would be counted as ours. Returns where. */
-export async function bundle(script: string): Promise<string> {
-  const outfile = bundleOf(script);
+export async function bundle(script: string, into: string): Promise<string> {
+  const outfile = join(into, basename(script, '.ts').concat('.cjs'));
   const entryPoints = [join(import.meta.dirname, script)];
   await build({ entryPoints, outfile, bundle: true, platform: 'node', target: 'node26', format: 'cjs' });
   return outfile;
 }
 
-/** Our peer, which `bundle('ours.ts')` has made. With `diary` it leaves one in its state folder. */
-export function ours(torrent: 'v1' | 'hybrid', diary = false): Client {
+/** Our peer, as `bundle` has made it of ours.ts. With `diary` it leaves one in its state folder. */
+export function ours(bundled: string, torrent: 'v1' | 'hybrid', diary = false): Client {
   const start = async (role: 'seed' | 'fetch', job: Job) => {
     const args = [
       ...NODE_FLAGS,
-      bundleOf('ours.ts'),
+      bundled,
       role,
       job.torrent,
       join(job.folder, job.name),
@@ -100,14 +100,17 @@ export const socat: Client = {
 };
 const SOCAT = ['-b', '1048576', '-u'];
 
-function running(program: Program) {
+/** A copy is complete when its program has ended well. */
+export function running(program: Program) {
   return { program, complete: (timeoutMs: number) => program.success(timeoutMs) };
 }
 
+const OURS = join(BUNDLES, 'ours.cjs');
+
 /** In the order of their rows and of their turns. */
 export const CONTENDERS: readonly Contender[] = [
-  { client: ours('v1'), torrent: 'v1' },
-  { client: ours('hybrid'), torrent: 'hybrid' },
+  { client: ours(OURS, 'v1'), torrent: 'v1' },
+  { client: ours(OURS, 'hybrid'), torrent: 'hybrid' },
   { client: rtorrent, torrent: 'v1' },
   { client: aria2, torrent: 'v1' },
   { client: libtorrent('default'), torrent: 'v1' },
@@ -116,3 +119,26 @@ export const CONTENDERS: readonly Contender[] = [
   { client: rsync, torrent: null },
   { client: socat, torrent: null },
 ];
+
+/**
+ * Those whose names begin with one of `names`; null: all. Throws when a program is missing, and says how to get it, and
+ * when a name is nobody's.
+ */
+export function chosen<T extends { readonly client: Client }>(
+  all: readonly T[],
+  names: readonly string[] | null,
+): T[] {
+  const begins = ({ client }: T, name: string) => client.name.toLowerCase().startsWith(name.toLowerCase());
+  const stranger = names?.find((name) => !all.some((one) => begins(one, name)));
+  if (stranger !== undefined)
+    throw new Error(
+      `RIVALS: nobody is called ${stranger}; there are ${all.map(({ client }) => client.name).join(', ')}`,
+    );
+  const contenders = all.filter((one) => names?.some((name) => begins(one, name)) ?? true);
+  const missing = contenders
+    .filter(({ client }) => !existsSync(client.path))
+    .map(({ client }) => client.package);
+  if (missing.length > 0)
+    throw new Error(`rivals are missing; run: apt-get install ${[...new Set(missing)].join(' ')}`);
+  return contenders;
+}

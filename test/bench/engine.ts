@@ -4,7 +4,7 @@
 // Transmission would call nobody.
 
 import { execFileSync, spawnSync } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../agent/core/units.ts';
@@ -12,7 +12,7 @@ import { TrackerServer } from '../../scripts/tracker.ts';
 import type { Job, Running } from '../foreign/clients.ts';
 import { HOSTS, inOwnNetwork, ownNetwork, raiseNetwork } from '../foreign/network.ts';
 import { seedersAt } from '../foreign/scrape.ts';
-import { bundle, CONTENDERS, type Contender } from './contenders.ts';
+import { BUNDLES, bundle, CONTENDERS, type Contender, chosen } from './contenders.ts';
 import { listening } from './listening.ts';
 import { MemoryWatch, type Meter, makeMeter } from './meter.ts';
 import { report } from './report.ts';
@@ -174,24 +174,12 @@ function sizeOf(text: string): number {
   return bytes;
 }
 
-function chosen(names: string | undefined): Contender[] {
-  const wanted = names?.split(',') ?? [''];
-  const contenders = CONTENDERS.filter(({ client }) =>
-    wanted.some((name) => client.name.toLowerCase().startsWith(name.toLowerCase())),
-  );
-  const missing = new Set(
-    contenders.filter(({ client }) => !existsSync(client.path)).map(({ client }) => client.package),
-  );
-  if (missing.size > 0) throw new Error(`rivals are missing; run: apt-get install ${[...missing].join(' ')}`);
-  return contenders;
-}
-
 async function main(): Promise<void> {
   const { SIZE = '1G', RUNS = '5', RIVALS } = process.env;
-  const contenders = chosen(RIVALS);
+  const contenders = chosen(CONTENDERS, RIVALS?.split(',') ?? null);
   const sizeBytes = sizeOf(SIZE);
   if (!inOwnNetwork()) {
-    await bundle('ours.ts');
+    await bundle('ours.ts', BUNDLES);
     const { path, args, env } = ownNetwork(import.meta.filename);
     process.exitCode = spawnSync(path, args, { env, stdio: 'inherit' }).status ?? 1;
     return;

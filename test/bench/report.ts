@@ -43,9 +43,11 @@ export function machine(): string {
   return `${day}, ${cpus().length} x ${cpus()[0]?.model.trim()}, ${formatBytes(totalmem())}, Linux ${release()}`;
 }
 
-/** The first line with a digit that each program says of itself. */
+/** The first line with a digit that each program says of itself, or else its package's version. */
 export function versions(clients: readonly Client[]): string {
   const lines = clients.map((client) => {
+    if (client.versionArgs.length === 0)
+      return spawnSync('/usr/bin/dpkg-query', ['--show', client.package], { encoding: 'utf8' }).stdout.trim();
     const { stdout, stderr } = spawnSync(client.path, client.versionArgs, { encoding: 'utf8' });
     const said = stdout + stderr;
     const line = said.split('\n').find((text) => /\d\.\d/.test(text)) ?? said;

@@ -7,9 +7,9 @@ import { pieceLengthFor } from '../../agent/core/metainfo.ts';
 import type { Ms } from '../../agent/core/units.ts';
 import { Lab } from '../lab/lab.ts';
 import { furnishRoom, ROOM_MEMORY } from '../lab/room.ts';
-import { bundle, socat } from './contenders.ts';
+import { bundle, chosen, socat } from './contenders.ts';
 import { makeSample } from './sample.ts';
-import { ourContender, type SwarmContender } from './swarm/contenders.ts';
+import { ourContender, rivalsIn, type SwarmContender } from './swarm/contenders.ts';
 import { report } from './swarm/report.ts';
 import { type Course, copyTime, kindsOf, runSwarm, type SwarmRun, TRACKER_PORT } from './swarm/run.ts';
 import { readScenario, type Scenario } from './swarm/scenario.ts';
@@ -27,9 +27,10 @@ async function main(): Promise<void> {
   furnishRoom('make bench-swarm');
   // The first process of a room is not ended by a signal that it does not listen to.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-  const contenders = [ourContender(scenario.keep !== null)];
-  await bundle('ours.ts');
-  const tracker = await bundle('swarm/tracker.ts');
+  const rivals = chosen(rivalsIn(scenario), scenario.rivals);
+  // In the room, so that two benches do not change each other's.
+  const contenders = [ourContender(await bundle('ours.ts', ROOM_MEMORY), scenario.keep !== null), ...rivals];
+  const tracker = await bundle('swarm/tracker.ts', ROOM_MEMORY);
   const lab = Lab.raise({ bitsPerSec: ratesOf(scenario), lossShare: scenario.lossShare });
   const folder = join(ROOM_MEMORY, 'sample');
   mkdirSync(folder);

@@ -22,6 +22,8 @@ export interface Job {
   readonly port: number;
   /** `host:port` of the seeder, for copies that know no tracker. */
   readonly seeder: string;
+  /** A leecher that has everything goes on as a seeder; without this it may end. */
+  readonly stays?: boolean;
   readonly launch: Launch;
 }
 
@@ -39,7 +41,7 @@ export interface Client {
   /** Debian's package. */
   readonly package: string;
   readonly path: string;
-  /** What prints the version. */
+  /** What prints the version; empty when nothing does. */
   readonly versionArgs: readonly string[];
   /** Starts a seeder of finished content; resolves when it runs, which is not yet when the tracker knows it. */
   seed(job: Job): Promise<Running>;
@@ -61,8 +63,14 @@ export const aria2: ReadingClient = {
   infoHash: (torrent) => hashIn(aria2.path, ['-S', torrent], /^Info Hash: (\w{40})$/m),
   // Checks the content again, for --bt-seed-unverified would claim what is not there.
   seed: async (job) => startAria2(job, ['--check-integrity=true', '--seed-ratio=0.0']),
-  fetch: async (job) => startAria2(job, ['--seed-time=0']),
+  fetch: async (job) => (job.stays ? startStayingAria2(job) : startAria2(job, ['--seed-time=0'])),
 };
+
+function startStayingAria2(job: Job): Running {
+  const { hook, complete } = doneHook(job);
+  const { program } = startAria2(job, ['--seed-ratio=0.0', `--on-bt-download-complete=${hook}`]);
+  return { program, complete: complete(program) };
+}
 
 function startAria2(job: Job, args: readonly string[]): Running {
   const program = new Program(
@@ -83,21 +91,35 @@ function startAria2(job: Job, args: readonly string[]): Running {
   return { program, complete: (timeoutMs) => program.success(timeoutMs) };
 }
 
-export const transmission: ReadingClient = {
-  name: 'transmission',
-  package: 'transmission-daemon',
-  path: '/usr/bin/transmission-daemon',
-  versionArgs: ['--version'],
-  infoHash: (torrent) => hashIn('/usr/bin/transmission-show', [torrent], /^ *Hash: (\w{40})$/m),
-  seed: startTransmission,
-  fetch: startTransmission,
-};
-
-async function startTransmission(job: Job): Promise<Running> {
+/** A script that a client is to run when it has everything, and how to wait for that. */
+function doneHook(job: Job): { hook: string; complete: (program: Program) => Running['complete'] } {
   const done = join(job.state, 'done');
   const hook = join(job.state, 'hook');
   writeFileSync(hook, `#!/bin/sh\n: > ${JSON.stringify(done)}\n`);
   chmodSync(hook, 0o755);
+  const complete = (program: Program) => (timeoutMs: number) =>
+    program.until('a complete torrent', () => existsSync(done), timeoutMs);
+  return { hook, complete };
+}
+
+export const transmission = transmissionOf(100);
+
+/** Transmission that uploads to so many peers of a torrent at the same time. */
+export function transmissionOf(uploadSlots: number): ReadingClient {
+  const start = (job: Job) => startTransmission(job, uploadSlots);
+  return {
+    name: 'transmission',
+    package: 'transmission-daemon',
+    path: '/usr/bin/transmission-daemon',
+    versionArgs: ['--version'],
+    infoHash: (torrent) => hashIn('/usr/bin/transmission-show', [torrent], /^ *Hash: (\w{40})$/m),
+    seed: start,
+    fetch: start,
+  };
+}
+
+async function startTransmission(job: Job, uploadSlots: number): Promise<Running> {
+  const { hook, complete } = doneHook(job);
   const watched = join(job.state, 'watched');
   mkdirSync(watched);
   writeFileSync(
@@ -114,7 +136,7 @@ async function startTransmission(job: Job): Promise<Running> {
       encryption: 0,
       'cache-size-mb': 64,
       preallocation: 0,
-      'upload-slots-per-torrent': 100,
+      'upload-slots-per-torrent': uploadSlots,
       'download-queue-enabled': false,
       'seed-queue-enabled': false,
       'download-dir': job.folder,
@@ -127,10 +149,7 @@ async function startTransmission(job: Job): Promise<Running> {
   // Torrents found in the watched folder at the start are added at once.
   writeFileSync(join(watched, 'one.torrent'), readFileSync(job.torrent));
   const program = new Program(transmission.path, ['-f', '-g', job.state, '--log-error'], job.launch);
-  return {
-    program,
-    complete: (timeoutMs) => program.until('a complete torrent', () => existsSync(done), timeoutMs),
-  };
+  return { program, complete: complete(program) };
 }
 
 export const rtorrent: Client = {
@@ -171,8 +190,8 @@ async function startRtorrent(job: Job): Promise<Running> {
   };
 }
 
-/** libtorrent through its Python binding; `profile` is the one of its own settings that it starts from. */
-export function libtorrent(profile: 'default' | 'high_performance_seed'): ReadingClient {
+/** libtorrent through its Python binding, with settings of its own, or those of ours for a network like a cluster's. */
+export function libtorrent(profile: 'default' | 'high_performance_seed' | 'lan'): ReadingClient {
   const start = async (job: Job, role: 'seed' | 'fetch'): Promise<Running> => {
     const script = join(import.meta.dirname, 'libtorrent-peer.py');
     const args = [script, role, profile, job.torrent, job.folder, job.host, String(job.port)];

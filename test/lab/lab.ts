@@ -124,7 +124,7 @@ function plug(nodes: readonly LabNode[], index: number, lossShare: number): void
     [
       'link set lo up',
       'link set eth0 addrgenmode none gso_max_segs 1 up',
-      `address add ${node.host}/16 dev eth0 noprefixroute`,
+      `address add ${node.host}/16 broadcast + dev eth0 noprefixroute`,
       `route add 10.78.0.0/16 dev eth0 src ${node.host} congctl ${CONGESTION_CONTROL}`,
       'route add 224.0.0.0/4 dev eth0',
       ...neighbours,

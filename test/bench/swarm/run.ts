@@ -231,6 +231,7 @@ class Swarm {
       host,
       port: PEER_PORT,
       seeder: `${lab.nodes[this.#seeder]!.host}:${PEER_PORT}`,
+      stays: true,
       launch: { launcher },
     };
   }
