@@ -35,6 +35,13 @@ const LOADERS = [
     package: 'grub-efi-amd64-signed',
     needed: false,
   },
+  {
+    // Not in that one.
+    from: '/usr/lib/grub/x86_64-efi/http.mod',
+    name: 'grub/x86_64-efi/http.mod',
+    package: 'grub-efi-amd64-bin',
+    needed: false,
+  },
 ] as const;
 /** Signs that mean something to dnsmasq or end its words. */
 const SAFE_PATH = /^[A-Za-z0-9._/+@:-]+$/;

@@ -221,7 +221,8 @@ async function send(
 ): Promise<void> {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   const length = bytes instanceof Uint8Array ? bytes.length : bytes.size;
-  response.writeHead(status, { 'content-type': type, 'content-length': length });
+  // GRUB 2.06 knows the second by this spelling only.
+  response.writeHead(status, { 'Content-Type': type, 'Content-Length': length });
   if (method === 'HEAD') response.end();
   else if (bytes instanceof Uint8Array) response.end(bytes);
   // A file that has grown since is sent as long as it was said to be.

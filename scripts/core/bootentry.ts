@@ -10,6 +10,15 @@ export const IPXE_DISK: readonly string[] = [
   'sanboot --no-describe --drive 0x80 || exit 1',
 ];
 
+/** GRUB's. From its `exit` the firmware of UEFI does not go on: the loader of the disk is started instead. */
+const GRUB_DISK: readonly string[] = [
+  'if search --no-floppy --set=root --file /EFI/BOOT/BOOTX64.EFI; then',
+  '  chainloader /EFI/BOOT/BOOTX64.EFI',
+  '  boot',
+  'fi',
+  'exit',
+];
+
 /** Listing a machine wipes nothing: only an armed node is installed. */
 export type BootDecision =
   | { readonly boot: 'install'; readonly mac: string; readonly node: Node }
@@ -97,7 +106,7 @@ function pxelinux(words: string | null, server: string): readonly string[] {
 }
 
 function grub(words: string | null, server: string): readonly string[] {
-  if (words === null) return ['exit 1'];
+  if (words === null) return GRUB_DISK;
   const folder = `(http,${server.replace(/^http:\/\//, '')})/boot`;
   return [`linux ${folder}/kernel ${words}`, `initrd ${folder}/initrd.img`, 'boot'];
 }

@@ -88,7 +88,13 @@ boot
   );
   equal(
     bootEntry('grub', disk, SERVER),
-    `# ${MAC}: node001 is not armed and boots from its own disk\nexit 1\n`,
+    `# ${MAC}: node001 is not armed and boots from its own disk
+if search --no-floppy --set=root --file /EFI/BOOT/BOOTX64.EFI; then
+  chainloader /EFI/BOOT/BOOTX64.EFI
+  boot
+fi
+exit
+`,
   );
 });
 

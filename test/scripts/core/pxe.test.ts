@@ -31,7 +31,7 @@ test('as the DHCP server: the range, names, router advertisements without a rout
     'dhcp-host=52:54:00:09:00:01,node001',
     'dhcp-host=52:54:00:09:00:02,node002',
     'ra-param=eth1,0,0',
-    'dhcp-boot=tag:ipxe,http://10.9.3.1:8080/boot/boot.ipxe',
+    'dhcp-boot=tag:ipxe,http://10.9.3.1:8080/boot/boot.ipxe,,10.9.3.1',
     'tftp-root=/var/lib/swarmboot/boot',
   ]) {
     match(text, new RegExp(`^${line.replaceAll('.', '\\.')}$`, 'm'));
