@@ -10,11 +10,14 @@ import {
   GRUB_CONFIG,
   GRUB_DEFAULTS,
   grubDefaultsText,
+  hideEfi,
   installCommands,
   inTarget,
   kexecLoad,
   parseGrubConfig,
+  revealEfi,
   serialConsoles,
+  unmountHiddenEfi,
 } from './core/bootloader.ts';
 import type { Command } from './core/command.ts';
 import { messageOf, SwarmbootError } from './core/errors.ts';
@@ -50,6 +53,8 @@ export class TargetSystem {
   readonly #rooms: SystemRooms;
   /** Disks may be mounted, and arrays or volumes in use. */
   #disksHeld = false;
+  /** Of the EFI system partition, a folder alone is to be seen. */
+  #efiHidden = false;
   /** The kernel's places are mounted in the target. */
   #chrootHeld = false;
 
@@ -88,7 +93,7 @@ export class TargetSystem {
   }
 
   /**
-   * Partitions, makes file systems, mounts them at the target. Throws SwarmbootError 'disk'; before anything is touched
+   * Partitions, makes file systems, mounts them at the target, without anything that firmware could start yet. Throws SwarmbootError 'disk'; before anything is touched
    * when a program for it is absent.
    */
   async prepareDisks(signal: AbortSignal): Promise<void> {
@@ -102,6 +107,9 @@ export class TargetSystem {
     }
     this.#disksHeld = true;
     for (const command of prepare) await this.#rooms.run(command, 'disk', signal);
+    const hiding = hideEfi(this.#job);
+    for (const command of hiding) await this.#rooms.run(command, 'disk', signal);
+    this.#efiHidden = hiding.length > 0;
   }
 
   /** Makes what was unpacked into this node's own system. Throws SwarmbootError 'system'. */
@@ -145,6 +153,7 @@ export class TargetSystem {
     for (const command of configureCommands(this.#job, tree, device)) await this.#system(command, signal);
     const { kernel, initrd } = parseGrubConfig(tree.read(GRUB_CONFIG) ?? '');
     this.#rooms.note(`the new system starts ${kernel} with ${initrd}`);
+    await this.#showEfi(signal);
     for (const command of installCommands(this.#job)) await this.#system(command, signal);
   }
 
@@ -168,6 +177,10 @@ export class TargetSystem {
       const ended = this.#rooms.endProcesses(target);
       if (ended.length > 0) this.#rooms.note(`still running in the new system, ended: ${ended.join(', ')}`);
       for (const command of chrootUnmounts(this.#rooms.openTree(target))) await attempt(command, 'system');
+    }
+    if (this.#efiHidden) {
+      this.#efiHidden = false;
+      await attempt(unmountHiddenEfi(this.#job), 'disk');
     }
     if (this.#disksHeld) {
       this.#disksHeld = false;
@@ -195,6 +208,15 @@ export class TargetSystem {
 
   #system(command: Command, signal: AbortSignal): Promise<string> {
     return this.#rooms.run(command, 'system', signal);
+  }
+
+  /** With all else on the disks by then: the image's own loader may start the system from here on. */
+  async #showEfi(signal: AbortSignal): Promise<void> {
+    if (!this.#efiHidden) return;
+    await this.#system({ argv: [BUSYBOX, 'sync'], why: 'write everything to the disks' }, signal);
+    await this.#system(unmountHiddenEfi(this.#job), signal);
+    this.#efiHidden = false;
+    for (const command of revealEfi(this.#job)) await this.#system(command, signal);
   }
 
   /** Mounts the kernel's places in the target, once. */

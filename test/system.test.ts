@@ -124,6 +124,43 @@ test('disks are prepared command by command, and released in the order of the pl
   deepEqual(rooms.ran, ['/usr/sbin/sfdisk /dev/vda', 'sync', 'umount /a']);
 });
 
+test('on UEFI nothing of the image lies where firmware looks, until all else is on the disks', async (t) => {
+  const image = { ...BOOTABLE, 'usr/lib/grub/x86_64-efi/modinfo.sh': '' };
+  const { rooms, system, target } = arena(t, image, { plan: { ...PLAN, firmware: 'efi' } });
+  answerAsGrub(rooms, target);
+  await system.prepareDisks(never);
+  const unfinished = '/T/a/boot/efi/swarmboot.unfinished';
+  deepEqual(rooms.ran.splice(0), [
+    '/usr/sbin/sfdisk /dev/vda',
+    `rm -rf ${unfinished}`,
+    `mkdir ${unfinished}`,
+    'sync',
+    `mount -o bind ${unfinished} /T/a/boot/efi`,
+  ]);
+  await system.installBootLoader(never);
+  const install =
+    'chroot /T/a /usr/sbin/grub-install --target=x86_64-efi --efi-directory=/boot/efi --removable --no-nvram';
+  deepEqual(rooms.ran.slice(-6), [
+    'sync',
+    'umount /T/a/boot/efi',
+    `cp -R ${unfinished}/. /T/a/boot/efi`,
+    `rm -rf ${unfinished}`,
+    'sync',
+    install,
+  ]);
+  rooms.ran.length = 0;
+  await system.release();
+  deepEqual(rooms.ran, [...LEAVE, 'sync', 'umount /a']);
+});
+
+test('an EFI system partition that is still hidden is let go of before the disks', async (t) => {
+  const { rooms, system } = arena(t, {}, { plan: { ...PLAN, firmware: 'efi' } });
+  await system.prepareDisks(never);
+  rooms.ran.length = 0;
+  await system.release();
+  deepEqual(rooms.ran, ['umount /T/a/boot/efi', 'sync', 'umount /a']);
+});
+
 test('disks are left alone when a program of their plan is absent', async (t) => {
   const { rooms, system } = arena(t);
   rooms.absent = ['/usr/sbin/sfdisk'];

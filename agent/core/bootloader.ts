@@ -50,7 +50,7 @@ const EFI_UNFINISHED = `${EFI}/swarmboot.unfinished`;
 
 /**
  * Puts a folder of the EFI system partition in the place of the whole: a boot loader that lies below /boot/efi of the image
- * must not start half a system after a power cut. Nothing to do on a BIOS, which starts boot code, not files.
+ * must not start half a system after a power cut. Nothing is to be done on a BIOS, which starts boot code, not files.
  */
 export function hideEfi({ plan, target }: SystemJob): Command[] {
   if (plan.firmware !== 'efi') return [];
@@ -59,25 +59,26 @@ export function hideEfi({ plan, target }: SystemJob): Command[] {
     // One may be there from an install that was cut off, on a partition that is kept.
     { argv: [BUSYBOX, 'rm', '-rf', unfinished], why: 'remove what an earlier install has left' },
     { argv: [BUSYBOX, 'mkdir', unfinished], why: 'make a folder that no firmware knows' },
+    { argv: [BUSYBOX, 'sync'], why: 'let nothing of the system before be left on the disks' },
     { argv: [BUSYBOX, 'mount', '-o', 'bind', unfinished, all], why: `show it alone as /${EFI}` },
   ];
 }
 
-/** Undoes `hideEfi` of a target that firmware may start from now on. */
-export function showEfi(job: SystemJob): Command[] {
-  const { plan, target } = job;
-  if (plan.firmware !== 'efi') return [];
-  const [all, unfinished] = [`${target}/${EFI}`, `${target}/${EFI_UNFINISHED}`];
-  return [
-    unmountHiddenEfi(job),
-    { argv: [BUSYBOX, 'cp', '-R', `${unfinished}/.`, all], why: `put the image's files into /${EFI}` },
-    { argv: [BUSYBOX, 'rm', '-rf', unfinished], why: 'remove the folder that hid them' },
-  ];
-}
-
-/** The part of `showEfi` without which the disks cannot be let go of. */
+/** Undoes what hides the EFI system partition; without this it cannot be let go of. */
 export function unmountHiddenEfi({ target }: SystemJob): Command {
   return { argv: [BUSYBOX, 'umount', `${target}/${EFI}`], why: `show all of /${EFI}` };
+}
+
+/** Puts what lay hidden where firmware looks for it; after `unmountHiddenEfi`. */
+export function revealEfi({ target }: SystemJob): Command[] {
+  const unfinished = `${target}/${EFI_UNFINISHED}`;
+  return [
+    {
+      argv: [BUSYBOX, 'cp', '-R', `${unfinished}/.`, `${target}/${EFI}`],
+      why: `put the image's files into /${EFI}`,
+    },
+    { argv: [BUSYBOX, 'rm', '-rf', unfinished], why: 'remove the folder that hid them' },
+  ];
 }
 
 /** Throws SwarmbootError 'system' that names all that the image lacks to start by itself, with the Debian packages. */
