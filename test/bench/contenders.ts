@@ -37,7 +37,7 @@ export function ours(bundled: string, torrent: 'v1' | 'hybrid', diary = false): 
     const args = [
       ...NODE_FLAGS,
       bundled,
-      role,
+      role === 'fetch' && job.stays === false ? 'leave' : role,
       job.torrent,
       join(job.folder, job.name),
       job.host,

@@ -1,5 +1,5 @@
-// One peer of ours: `ours.cjs seed|fetch TORRENT FILE HOST PORT [DIARY]`. As a leecher it prints "ready", begins when it
-// reads a line, and prints "complete" when it has the whole content; it seeds until it is stopped.
+// One peer of ours: `ours.cjs seed|fetch|leave TORRENT FILE HOST PORT [DIARY]`. As a leecher it prints "ready", begins when
+// it reads a line, and prints "complete" when it has the whole content; then it leaves, or seeds until it is stopped.
 
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -37,13 +37,17 @@ async function main(): Promise<void> {
   diary?.begin();
   const transfer = engine.join(torrent, diary?.watched(store) ?? store, store.have);
   diary?.follow(transfer);
-  process.once('SIGTERM', async () => {
+  const end = async () => {
     await diary?.end();
     process.exit();
-  });
+  };
+  process.once('SIGTERM', end);
   await transfer.complete;
   diary?.log('complete');
   process.stdout.write('complete\n');
+  if (role !== 'leave') return;
+  await engine.stop();
+  await end();
 }
 
 void main();

@@ -22,7 +22,7 @@ export interface Job {
   readonly port: number;
   /** `host:port` of the seeder, for copies that know no tracker. */
   readonly seeder: string;
-  /** A leecher that has everything goes on as a seeder; without this it may end. */
+  /** A leecher that has everything goes on as a seeder, or leaves at once if it can; not given: what it likes. */
   readonly stays?: boolean;
   readonly launch: Launch;
 }

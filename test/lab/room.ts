@@ -2,22 +2,16 @@
 
 import { execFileSync } from 'node:child_process';
 
-/** The command that runs what follows it with a network, mounts and processes of its own, which all end with it. */
-export const OWN_ROOM = [
-  '/usr/bin/unshare',
-  ...['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'],
-] as const;
-
 /** Below it lies memory that is the room's own. */
 export const ROOM_MEMORY = '/dev/shm';
 
 const MEMORY_SHARE = '95%';
 
 /**
- * Makes the room of this process, which OWN_ROOM has started, ready for a lab: names of namespaces and memory that
- * nobody outside sees. Throws when the process has no room of its own, before anything is changed.
+ * Makes the room of this process, which the Makefile's OWN_ROOM has given it, ready for a lab: names of namespaces and
+ * memory that nobody outside sees. Throws when the process has no room of its own, before anything is changed.
  */
-export function furnishRoom(command: string): void {
+export function enterRoom(command: string): void {
   if (process.getuid?.() !== 0) throw new Error(`network namespaces need root: sudo ${command}`);
   const links = JSON.parse(execFileSync('/usr/sbin/ip', ['-json', 'link']).toString()) as {
     ifname: string;
@@ -26,6 +20,8 @@ export function furnishRoom(command: string): void {
     throw new Error(`this network is the machine's; start it by "${command}"`);
   mountMemory('/run', '5%');
   mountMemory(ROOM_MEMORY, MEMORY_SHARE);
+  // The first process of a room is not ended by a signal that it does not listen to; all others end with it.
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 }
 
 function mountMemory(place: string, share: string): void {

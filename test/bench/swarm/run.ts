@@ -2,7 +2,7 @@
 // last node of full rate has everything.
 
 import { execFile } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
@@ -16,7 +16,7 @@ import { listening } from '../listening.ts';
 import type { Sample } from '../sample.ts';
 import type { SwarmContender } from './contenders.ts';
 import type { Scenario } from './scenario.ts';
-import { CpuWatch, type Sample as TrafficSample, TrafficWatch } from './watches.ts';
+import { CpuWatch, type TrafficSample, TrafficWatch } from './watches.ts';
 
 export const TRACKER_PORT = 6969;
 export const PEER_PORT = 7001;
@@ -79,7 +79,7 @@ export async function runSwarm(contender: SwarmContender, course: Course, round:
   } finally {
     await swarm.stop();
     const name = contender.client.name.toLowerCase().replaceAll(/\W+/g, '-');
-    if (keep !== null) cpSync(join(folder, 'state'), join(keep, `${name}-${round}`), { recursive: true });
+    if (keep !== null) swarm.keep(join(keep, `${name}-${round}`));
     rmSync(folder, { recursive: true, force: true });
   }
 }
@@ -107,7 +107,9 @@ class Swarm {
   readonly #contender: SwarmContender;
   readonly #course: Course;
   readonly #folder: string;
+  /** All that has been started: peers, and the tracker. */
   readonly #programs: Program[] = [];
+  readonly #byNode = new Map<number, Program>();
   /** Leechers that wait for the word, by node. */
   readonly #waiting = new Map<number, Running>();
   #seeder = 0;
@@ -125,6 +127,7 @@ class Swarm {
     const tracker = torrent === null ? null : await this.#startTracker(torrent);
     const { program } = await client.seed({ ...this.#job(seeder), folder: this.#course.sample.folder });
     this.#programs.push(program);
+    this.#byNode.set(seeder, program);
     const isReady = {
       announced: () => tracker!.output.includes('seeded'),
       listening: () => listening(program, PEER_PORT),
@@ -199,9 +202,17 @@ class Swarm {
     await Promise.all(this.#programs.map((program) => program.stop()));
   }
 
+  /** Copies what the nodes have left in their state folders, and what their programs said last. */
+  keep(folder: string): void {
+    cpSync(join(this.#folder, 'state'), folder, { recursive: true });
+    for (const [node, program] of this.#byNode)
+      writeFileSync(join(folder, this.#course.lab.nodes[node]!.name, 'said.txt'), program.output);
+  }
+
   async #start(node: number): Promise<Running> {
     const running = await this.#contender.client.fetch(this.#job(node));
     this.#programs.push(running.program);
+    this.#byNode.set(node, running.program);
     return running;
   }
 
@@ -217,7 +228,7 @@ class Swarm {
   }
 
   #job(node: number): Job {
-    const { lab, sample } = this.#course;
+    const { lab, sample, scenario } = this.#course;
     const { name, host, launcher } = lab.nodes[node]!;
     const { torrent } = this.#contender;
     const state = join(this.#folder, 'state', name);
@@ -231,7 +242,7 @@ class Swarm {
       host,
       port: PEER_PORT,
       seeder: `${lab.nodes[this.#seeder]!.host}:${PEER_PORT}`,
-      stays: true,
+      stays: !scenario.leave,
       launch: { launcher },
     };
   }

@@ -15,6 +15,8 @@ export interface Scenario {
   readonly slow: { readonly nodes: number; readonly factor: number };
   /** One node begins when the others have this share; null: they all begin at once. */
   readonly joinShare: number | null;
+  /** A node leaves as soon as it has everything, if its program can. */
+  readonly leave: boolean;
   /** Beginnings of the rivals' names; null: all of them. */
   readonly rivals: readonly string[] | null;
   /** Folder for what each node has left behind; null: nothing is kept. */
@@ -23,7 +25,7 @@ export interface Scenario {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Reads NODES, RATE, SIZE, ROUNDS, LOSS, SLOW, JOIN, RIVALS and KEEP. Throws when one cannot be read. */
+/** Reads NODES, RATE, SIZE, ROUNDS, LOSS, SLOW, JOIN, LEAVE, RIVALS and KEEP. Throws when one cannot be read. */
 export function readScenario(environment: Environment): Scenario {
   const text = (name: string, fallback: string) => environment[name] || fallback;
   const number = (name: string, fallback: string, pattern: RegExp, factors: Record<string, number> = {}) => {
@@ -50,6 +52,7 @@ export function readScenario(environment: Environment): Scenario {
     lossShare: number('LOSS', '0%', /^([\d.]+)%$/) / 100,
     slow: { nodes: slowNodes, factor },
     joinShare: environment.JOIN ? number('JOIN', '0.5', /^(0?\.\d+)$/) : null,
+    leave: environment.LEAVE === 'y',
     rivals: rivals === 'all' ? null : rivals === 'none' ? [] : rivals.split(','),
     keep: environment.KEEP || null,
   };

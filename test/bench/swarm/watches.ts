@@ -10,7 +10,7 @@ import { livingSec, reapedSec } from '../meter.ts';
 const EVERY_MS = 250;
 
 /** Bytes on the wire since the start, by time. */
-export interface Sample {
+export interface TrafficSample {
   readonly ms: Ms;
   /** What all the fetching nodes have received, and what the first seeder has sent. */
   readonly receivedBytes: number;
@@ -19,7 +19,7 @@ export interface Sample {
 
 /** Reads the links' counters from its making on. */
 export class TrafficWatch {
-  readonly samples: Sample[] = [];
+  readonly samples: TrafficSample[] = [];
   readonly #lab: Lab;
   readonly #before: readonly Traffic[];
   readonly #beganMs = performance.now();

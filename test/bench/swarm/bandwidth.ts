@@ -1,0 +1,45 @@
+// The bandwidth of swarms over time: what all their nodes receive together.
+
+import type { Ms } from '../../../agent/core/units.ts';
+import { median } from '../table.ts';
+import { linePlot, type Point } from './plot.ts';
+import type { SwarmRun } from './run.ts';
+import type { Scenario } from './scenario.ts';
+import { timesOf } from './table.ts';
+import type { TrafficSample } from './watches.ts';
+
+/** A rate is taken over so many samples before and behind: half a second each. */
+const HALF_WINDOW = 2;
+
+/** A picture with one line per contender; `scenario` gives the rate that all links together have. */
+export function bandwidthPlot(title: string, scenario: Scenario, runs: readonly SwarmRun[]): string {
+  const names = [...new Set(runs.map((run) => run.contender))];
+  return linePlot({
+    title,
+    xLabel: 'seconds since the word to begin',
+    yLabel: 'received by all nodes together, Mbit/s',
+    series: names.map((name) => ({
+      name,
+      points: ratesOf(middleOf(runs.filter((run) => run.contender === name)).traffic),
+    })),
+    limit: { name: 'all links full', y: (scenario.nodes * scenario.bitsPerSec) / 1e6 },
+  });
+}
+
+/** The run whose slowest node is nearest to the median of the runs. */
+function middleOf(runs: readonly SwarmRun[]): SwarmRun {
+  const slowest = (run: SwarmRun): Ms => Math.max(...timesOf(run, 'full'));
+  const middle = median(runs.map(slowest));
+  const off = (run: SwarmRun) => Math.abs(slowest(run) - middle) || 0;
+  return runs.toSorted((a, b) => off(a) - off(b))[0]!;
+}
+
+/** Seconds, and Mbit/s around them. */
+function ratesOf(samples: readonly TrafficSample[]): Point[] {
+  return samples.map(({ ms }, index) => {
+    const from = samples[Math.max(0, index - HALF_WINDOW)]!;
+    const to = samples[Math.min(samples.length - 1, index + HALF_WINDOW)]!;
+    const bits = (to.receivedBytes - from.receivedBytes) * 8;
+    return [ms / 1000, to.ms === from.ms ? 0 : bits / (to.ms - from.ms) / 1000];
+  });
+}
