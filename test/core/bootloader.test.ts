@@ -7,10 +7,13 @@ import {
   checkBootable,
   configureCommands,
   grubDefaultsText,
+  hideEfi,
   installCommands,
   kexecLoad,
   parseGrubConfig,
+  revealEfi,
   serialConsoles,
+  unmountHiddenEfi,
 } from '../../agent/core/bootloader.ts';
 import { formatCommand } from '../../agent/core/command.ts';
 import { SwarmbootError } from '../../agent/core/errors.ts';
@@ -155,5 +158,23 @@ test('kexec loads what the boot loader would start', (t) => {
     `${tree.folder('boot')}/vmlinuz-6.1.0-50-amd64`,
     `--initrd=${tree.folder('boot')}/initrd.img-6.1.0-50-amd64`,
     `--command-line=root=UUID=${ROOT_UUID} ro quiet console=ttyS0`,
+  ]);
+});
+
+test('on UEFI a folder hides the EFI system partition, and its files come to their place; on BIOS nothing is hidden', () => {
+  deepEqual(hideEfi(makeJob()), []);
+  const job = makeJob({ plan: { ...PLAN, firmware: 'efi' } });
+  const [all, unfinished] = ['/a/boot/efi', '/a/boot/efi/swarmboot.unfinished'];
+  const busybox = (words: string) => `/usr/bin/busybox ${words}`;
+  deepEqual(hideEfi(job).map(formatCommand), [
+    busybox(`rm -rf ${unfinished}`),
+    busybox(`mkdir ${unfinished}`),
+    busybox('sync'),
+    busybox(`mount -o bind ${unfinished} ${all}`),
+  ]);
+  deepEqual([unmountHiddenEfi(job), ...revealEfi(job)].map(formatCommand), [
+    busybox(`umount ${all}`),
+    busybox(`cp -R ${unfinished}/. ${all}`),
+    busybox(`rm -rf ${unfinished}`),
   ]);
 });
