@@ -20,10 +20,28 @@ export function bandwidthPlot(title: string, scenario: Scenario, runs: readonly 
     yLabel: 'received by all nodes together, Mbit/s',
     series: names.map((name) => ({
       name,
-      points: ratesOf(middleOf(runs.filter((run) => run.contender === name)).traffic),
+      points: ratesOf(middleOf(runs.filter((run) => run.contender === name)).traffic, 'receivedBytes'),
     })),
-    limit: { name: 'all links full', y: (scenario.nodes * scenario.bitsPerSec) / 1e6 },
+    limit: limitOf(scenario),
   });
+}
+
+/** A picture of one swarm: what its nodes receive, and what of it the first seeder has sent. */
+export function swarmPlot(title: string, scenario: Scenario, { traffic }: SwarmRun): string {
+  return linePlot({
+    title,
+    xLabel: 'seconds since the word to begin',
+    yLabel: 'Mbit/s',
+    series: [
+      { name: 'received by all nodes', points: ratesOf(traffic, 'receivedBytes') },
+      { name: 'sent by the first seeder', points: ratesOf(traffic, 'seederBytes') },
+    ],
+    limit: limitOf(scenario),
+  });
+}
+
+function limitOf({ nodes, bitsPerSec }: Scenario): { name: string; y: number } {
+  return { name: 'all links full', y: (nodes * bitsPerSec) / 1e6 };
 }
 
 /** The run whose slowest node is nearest to the median of the runs. */
@@ -34,12 +52,14 @@ function middleOf(runs: readonly SwarmRun[]): SwarmRun {
   return runs.toSorted((a, b) => off(a) - off(b))[0]!;
 }
 
-/** Seconds, and Mbit/s around them. */
-function ratesOf(samples: readonly TrafficSample[]): Point[] {
-  return samples.map(({ ms }, index) => {
+/** Seconds, and Mbit/s of a counter around them. */
+function ratesOf(samples: readonly TrafficSample[], counter: 'receivedBytes' | 'seederBytes'): Point[] {
+  const rates = samples.map(({ ms }, index): Point => {
     const from = samples[Math.max(0, index - HALF_WINDOW)]!;
     const to = samples[Math.min(samples.length - 1, index + HALF_WINDOW)]!;
-    const bits = (to.receivedBytes - from.receivedBytes) * 8;
+    const bits = (to[counter] - from[counter]) * 8;
     return [ms / 1000, to.ms === from.ms ? 0 : bits / (to.ms - from.ms) / 1000];
   });
+  // The end of the swarm.
+  return [...rates, [samples.at(-1)!.ms / 1000, 0]];
 }

@@ -10,8 +10,8 @@ import { bundle, socat } from '../contenders.ts';
 import { makeSample } from '../sample.ts';
 import { median } from '../table.ts';
 import type { SwarmContender } from './contenders.ts';
-import { type Course, copyTime, kindsOf, runSwarm, type SwarmRun, TRACKER_PORT } from './run.ts';
-import type { Scenario } from './scenario.ts';
+import { type Course, copyTime, runSwarm, type SwarmRun, TRACKER_PORT } from './run.ts';
+import { ratesOf, type Scenario } from './scenario.ts';
 import { swarmLine } from './table.ts';
 
 export interface Outcome {
@@ -56,13 +56,6 @@ export async function runBench(scenario: Scenario, contenders: readonly SwarmCon
     rmSync(folder, { recursive: true });
     lab.close();
   }
-}
-
-/** Of node 0, the first seeder, and of all that fetch. */
-function ratesOf(scenario: Scenario): number[] {
-  const { bitsPerSec, slow } = scenario;
-  const fetching = [...kindsOf(scenario).values()];
-  return [bitsPerSec, ...fetching.map((kind) => (kind === 'slow' ? bitsPerSec * slow.factor : bitsPerSec))];
 }
 
 function idealMs({ sizeBytes, bitsPerSec }: Scenario): Ms {

@@ -21,7 +21,7 @@ export interface Plot {
 const WIDTH = 760;
 const HEIGHT = 420;
 const LEFT = 70;
-const RIGHT = 180;
+const RIGHT = 200;
 const TOP = 44;
 const BOTTOM = 56;
 const TICKS = 6;
@@ -56,10 +56,17 @@ export function linePlot(plot: Plot): string {
       `text-anchor="middle" transform="translate(18 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)"`,
     ),
   ];
+  const legend = (index: number, name: string, stroke: string) => {
+    const row = TOP + 12 + index * LEGEND_STEP;
+    parts.push(
+      `<path d="M${WIDTH - RIGHT + 12} ${row}h28" ${stroke}/>`,
+      text(WIDTH - RIGHT + 46, row + 4, name),
+    );
+  };
   const { limit } = plot;
   if (limit !== undefined) {
     parts.push(line(x(0), y(limit.y), x(xMax.top), y(limit.y), '#888888'));
-    parts.push(text(x(xMax.top) + 10, y(limit.y) + 4, limit.name, 'fill="#666666"'));
+    legend(plot.series.length, limit.name, 'stroke="#888888"');
   }
   for (const [index, series] of plot.series.entries()) {
     const stroke = `stroke="${COLOURS[index % COLOURS.length]}" stroke-width="2" stroke-dasharray="${DASHES[index % DASHES.length]}"`;
@@ -74,9 +81,7 @@ export function linePlot(plot: Plot): string {
         ),
       );
     }
-    const row = TOP + 26 + index * LEGEND_STEP;
-    parts.push(`<path d="M${WIDTH - RIGHT + 12} ${row}h28" ${stroke}/>`);
-    parts.push(text(WIDTH - RIGHT + 46, row + 4, series.name));
+    legend(index, series.name, stroke);
   }
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="12" role="img">`,

@@ -15,7 +15,7 @@ import { ROOM_MEMORY } from '../../lab/room.ts';
 import { listening } from '../listening.ts';
 import type { Sample } from '../sample.ts';
 import type { SwarmContender } from './contenders.ts';
-import type { Scenario } from './scenario.ts';
+import { kindsOf, type NodeKind, type Scenario } from './scenario.ts';
 import { CpuWatch, type TrafficSample, TrafficWatch } from './watches.ts';
 
 export const TRACKER_PORT = 6969;
@@ -43,7 +43,7 @@ export interface Course {
 /** One fetching node of one swarm. */
 export interface NodeResult {
   readonly name: string;
-  readonly kind: 'full' | 'slow' | 'joined';
+  readonly kind: NodeKind;
   /** When it began, since the word was given; null: never. */
   readonly beganMs: Ms | null;
   /** From then until it had everything; null: not before the end of the swarm. */
@@ -151,7 +151,7 @@ class Swarm {
   async race(round: number): Promise<SwarmRun> {
     const { lab, sample, scenario } = this.#course;
     const kinds = kindsOf(scenario);
-    const of = (kind: NodeResult['kind']) => [...kinds.keys()].filter((node) => kinds.get(node) === kind);
+    const of = (kind: NodeKind) => [...kinds.keys()].filter((node) => kinds.get(node) === kind);
     const times = new Map<number, { beganMs: Ms; tookMs: Ms | null }>();
     const faults: string[] = [];
     const cpu = new CpuWatch(this.#programs);
@@ -255,16 +255,6 @@ class Swarm {
       await promisify(execFile)('/usr/bin/cmp', [join(sample.folder, sample.name), copy]);
     });
   }
-}
-
-/** The fetching nodes by number, and what each is: the slow ones are the last, and before them is the one that joins. */
-export function kindsOf({ nodes, slow, joinShare }: Scenario): Map<number, NodeResult['kind']> {
-  const full = nodes - slow.nodes;
-  const kindOf = (node: number) => {
-    if (node > full) return 'slow';
-    return node === full && joinShare !== null ? 'joined' : 'full';
-  };
-  return new Map(Array.from({ length: nodes }, (_, index) => [index + 1, kindOf(index + 1)]));
 }
 
 /** Does `work` for each item, a few of them at the same time. */

@@ -23,6 +23,9 @@ export interface Scenario {
   readonly keep: string | null;
 }
 
+/** A link of full rate, a slow one, or one of full rate whose node begins later. */
+export type NodeKind = 'full' | 'slow' | 'joined';
+
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /** Reads NODES, RATE, SIZE, ROUNDS, LOSS, SLOW, JOIN, LEAVE, RIVALS and KEEP. Throws when one cannot be read. */
@@ -56,4 +59,21 @@ export function readScenario(environment: Environment): Scenario {
     rivals: rivals === 'all' ? null : rivals === 'none' ? [] : rivals.split(','),
     keep: environment.KEEP || null,
   };
+}
+
+/** The fetching nodes by number, and what each is: the slow ones are the last, and before them is the one that joins. */
+export function kindsOf({ nodes, slow, joinShare }: Scenario): Map<number, NodeKind> {
+  const full = nodes - slow.nodes;
+  const kindOf = (node: number): NodeKind => {
+    if (node > full) return 'slow';
+    return node === full && joinShare !== null ? 'joined' : 'full';
+  };
+  return new Map(Array.from({ length: nodes }, (_, index) => [index + 1, kindOf(index + 1)]));
+}
+
+/** The links' rates: of node 0, which is the first seeder, and of all that fetch. */
+export function ratesOf(scenario: Scenario): number[] {
+  const { bitsPerSec, slow } = scenario;
+  const fetching = [...kindsOf(scenario).values()];
+  return [bitsPerSec, ...fetching.map((kind) => (kind === 'slow' ? bitsPerSec * slow.factor : bitsPerSec))];
 }

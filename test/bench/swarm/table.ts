@@ -2,7 +2,8 @@
 
 import type { Ms } from '../../../agent/core/units.ts';
 import { lined, median } from '../table.ts';
-import type { NodeResult, SwarmRun } from './run.ts';
+import type { SwarmRun } from './run.ts';
+import type { NodeKind } from './scenario.ts';
 
 /** A machine that was busier than this has been measured itself, and not the swarm. */
 const BUSY_SHARE_MAX = 0.85;
@@ -50,7 +51,7 @@ export function swarmRows(runs: readonly SwarmRun[], rawMs: Ms): SwarmRow[] {
 }
 
 /** How long the nodes of a kind took; Infinity for who did not get there. */
-export function timesOf(run: SwarmRun, kind: NodeResult['kind']): Ms[] {
+export function timesOf(run: SwarmRun, kind: NodeKind): Ms[] {
   return run.nodes
     .filter((node) => node.kind === kind)
     .map(({ tookMs }) => tookMs ?? Number.POSITIVE_INFINITY);
