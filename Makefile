@@ -44,7 +44,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-bench \
-  check types lint tidy test boot-test agent manual demo picture boot-picture bench-engine bench-swarm clean
+  check types lint tidy test boot-test agent manual demo picture boot-picture bench-engine bench-swarm figures lab lab-test clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -118,6 +118,15 @@ bench-engine: packages-bench node_modules/.package-lock.json ## our peer beside 
 
 bench-swarm: packages-bench node_modules/.package-lock.json ## swarms of ours and of others on shaped links, as root (NODES=16 RATE=20mbit SIZE=64MiB RIVALS=none: docs/swarm.md)
 	@$(OWN_ROOM) node test/bench/swarm.ts
+
+figures: packages-bench node_modules/.package-lock.json ## draw docs/figures, the paper's own, from runs in the lab, as root: twenty minutes
+	@$(OWN_ROOM) node test/bench/figures.ts
+
+lab: packages-bench node_modules/.package-lock.json ## a shell beside machines on shaped links, as root (NODES=16 RATE=20mbit LOSS=1% SLOW=1:0.1 COMMAND=...)
+	@$(OWN_ROOM) node test/lab/shell.ts
+
+lab-test: packages-bench types ## the lab keeps what its links promise, as root: seconds
+	$(OWN_ROOM) node --test test/lab/*.test.ts
 
 clean: ## remove all that was built; node_modules stays
 	rm -rf build
