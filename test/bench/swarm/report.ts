@@ -47,7 +47,9 @@ function described(scenario: Scenario, pieceBytes: number): string[] {
   ];
   if (lossShare > 0) lines.push(`Every link loses ${lossShare * 100} % of the packets towards its node.`);
   if (slow.nodes > 0)
-    lines.push(`Links of ${slow.nodes} nodes: ${rate(bitsPerSec * slow.factor)}; they are not waited for.`);
+    lines.push(
+      `Nodes on links of ${rate(bitsPerSec * slow.factor)}: ${slow.nodes}; the swarm is over without them.`,
+    );
   if (joinShare !== null)
     lines.push(
       `One node joins when the others have ${joinShare * 100} %; its time is counted from then, apart.`,
