@@ -14,6 +14,7 @@ import { publish } from './publish.ts';
 import { pxeConfig } from './pxe.ts';
 import { remove } from './remove.ts';
 import { serve } from './serve.ts';
+import { simulate } from './simulate.ts';
 import { unpack } from './unpack.ts';
 
 const COMMANDS: readonly Command[] = [
@@ -32,6 +33,7 @@ const COMMANDS: readonly Command[] = [
   nodeDisarm,
   nodeList,
   nodeShow,
+  simulate,
 ];
 
 const ending = new AbortController();

@@ -22,6 +22,33 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 ? String(Math.round(value)) : value.toFixed(1)} ${units[unit]}`;
 }
 
+const BYTES_OF: Readonly<Record<string, number>> = {
+  B: 1,
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KiB: KIB,
+  MiB: MIB,
+  GiB: GIB,
+  TiB: 1024 * GIB,
+};
+
+/** Bytes of `606MiB`, `1.5 GB` and the like; undefined for other text. */
+export function parseBytes(text: string): number | undefined {
+  const [, digits, unit = ''] = /^(\d{1,9}(?:\.\d{1,3})?) ?([kKMGT]?i?B)$/.exec(text) ?? [];
+  const factor = BYTES_OF[unit];
+  return digits === undefined || factor === undefined ? undefined : Math.round(Number(digits) * factor);
+}
+
+const BITS_OF: Readonly<Record<string, number>> = { k: 1e3, m: 1e6, g: 1e9 };
+
+/** Bits per second of `20mbit`, `1Gbit/s` and the like; undefined for other text. */
+export function parseBitRate(text: string): number | undefined {
+  const [, digits, unit = ''] = /^(\d{1,9}(?:\.\d{1,3})?) ?([kMG])bit(?:\/s)?$/i.exec(text) ?? [];
+  return digits === undefined ? undefined : Number(digits) * BITS_OF[unit.toLowerCase()]!;
+}
+
 /** Bytes per second as people read them: `1.5 MiB/s`. */
 export function formatRate(bytesPerSec: number): string {
   return `${formatBytes(bytesPerSec)}/s`;

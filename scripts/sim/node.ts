@@ -109,6 +109,7 @@ export class SimNode {
   readonly #senders = new Map<number, Set<number>>();
   readonly #written: number[] = [];
   #slots = 0;
+  #answered = false;
   /** The packets of one turn: several messages to one peer share one. */
   readonly #addressed = new Set<Pipe>();
 
@@ -152,9 +153,12 @@ export class SimNode {
     for (;;) {
       const commands = this.swarm.take(now);
       if (commands.length === 0) break;
+      this.#answered = false;
       for (const command of commands) this.#carryOut(command);
+      this.#answered ||= this.#written.length > 0;
       for (const piece of this.#written) this.swarm.handle({ type: 'pieceWritten', piece }, now);
       this.#written.length = 0;
+      if (!this.#answered) break;
     }
     this.#addressed.clear();
     const deadline = this.swarm.deadline();
@@ -334,6 +338,7 @@ export class SimNode {
   #check(piece: number): void {
     const senders = [...(this.#senders.get(piece) ?? [])].map((index) => this.#world.node(index));
     const good = !senders.some((sender) => sender.faults.poisons === true);
+    this.#answered = true;
     if (!good && senders.length === 1) this.proven.add(senders[0]!);
     this.swarm.handle({ type: 'pieceChecked', piece, good }, this.#world.now);
   }

@@ -4,22 +4,27 @@
 import { LIMITS, type Limits } from '../../agent/core/limits.ts';
 import { Rng } from '../../agent/core/rng.ts';
 import { BLOCK_BYTES, KIB, type Ms } from '../../agent/core/units.ts';
+import { SEEDER_LIMITS } from '../seeder.ts';
 import { boundMs } from './bound.ts';
-import { Port } from './network.ts';
-import type { NodeFaults, SimNode } from './node.ts';
+import { type FaultPlan, type FaultShares, planFaults } from './faults.ts';
+import { Port, type Rates } from './network.ts';
+import type { SimNode } from './node.ts';
+import type { Outcome } from './outcome.ts';
 import { scaledLimits } from './scale.ts';
 import { blankTorrent, World } from './world.ts';
 
 /** The image servers are up and known to the tracker before the first node starts. */
 const SERVERS_AHEAD_MS: Ms = 1000;
+const LATENCY_MS: Ms = 0.5;
+const WINDOW_BYTES = 64 * KIB;
+/** More chunks than this take long to simulate. */
+const CHUNKS_WANTED = 1_000_000;
 
-export interface Simulation {
+export interface Simulation extends Rates {
   readonly nodes: number;
   readonly sizeBytes: number;
   readonly pieceBytes: number;
-  /** Content, without headers: of each node, and of each image server (default: as a node's). */
-  readonly upBytesPerSec: number;
-  readonly downBytesPerSec: number;
+  /** Of each image server, both ways; a node's uplink unless it is given. */
   readonly serverBytesPerSec?: number;
   readonly imageServers?: number;
   /** Any 32 bits. */
@@ -27,178 +32,201 @@ export interface Simulation {
   /** Departures from the policy, for everybody, and further ones for the image servers. */
   readonly limits?: Partial<Limits>;
   readonly serverLimits?: Partial<Limits>;
-  /** Nodes are spread evenly over the racks, the image servers stand outside. Each rack's link carries so much each way. */
-  readonly racks?: number;
-  readonly rackBytesPerSec?: number;
+  /** Nodes are spread evenly over racks, the image servers stand outside. Each rack's link carries so much each way. */
+  readonly racks?: { readonly count: number; readonly bytesPerSec: number };
   /** Nodes start at random times within this span. */
   readonly staggerMs?: Ms;
   /** Nodes leave so long after their download; without it they stay. */
   readonly leaveAfterMs?: Ms;
-  /** Rates of single nodes, where they differ. */
-  readonly ratesOf?: (node: number) => { upBytesPerSec: number; downBytesPerSec: number } | null;
-  readonly faultsOf?: (node: number) => NodeFaults;
-  /** These nodes are cut off from the rest between two times, counted from the first start. */
-  readonly partition?: { readonly share: number; readonly fromMs: Ms; readonly untilMs: Ms };
+  /** Rates of single nodes where they differ; null for one like all others. */
+  readonly ratesOf?: (node: number) => Rates | null;
+  readonly faults?: FaultShares;
   /** What moves at once: a block, or some for large swarms. Must divide the piece. */
   readonly grainBytes?: number;
   readonly latencyMs?: Ms;
   /** Bytes that one connection may have under way. */
   readonly windowBytes?: number;
-  /** Virtual time after which the run ends whoever is not ready. */
+  /** Virtual time from the first start, after which a run ends whoever is not ready. */
   readonly patienceMs?: Ms;
 }
 
-export interface Outcome {
-  /** Per node, from the first start: when it started; when it was complete (Infinity: never). */
-  readonly startMs: Float64Array;
-  readonly finishMs: Float64Array;
-  /** Per node, from its own start until it was complete. */
-  readonly ownMs: Float64Array;
-  /** Content that the image servers sent together. */
-  readonly seederBytes: number;
-  /** Content that nodes threw away. */
-  readonly wastedBytes: number;
-  /** T* of this fabric. */
-  readonly boundMs: Ms;
-  /** Share of the time in which links were busy: the image servers' up, the busiest rack's, the nodes' down and up. */
-  readonly load: {
-    readonly server: number;
-    readonly rack: number;
-    readonly down: number;
-    readonly up: number;
-  };
-  /** Entries in the agenda: the fingerprint of a run. */
-  readonly events: number;
-  readonly world: World;
-}
-
-/** Runs until every node that lives is complete, or until patience ends. */
+/** Runs until every node that lives and does no harm is complete, or until patience ends. */
 export function simulate(options: Simulation): Outcome {
-  const scale = (options.grainBytes ?? BLOCK_BYTES) / BLOCK_BYTES;
-  const pieceBytes = options.pieceBytes / scale;
-  const torrent = blankTorrent(Math.max(1, Math.round(options.sizeBytes / scale)), pieceBytes);
-  const { upBytesPerSec, imageServers = 1, patienceMs = 3_600_000 } = options;
-  const windowBytes = Math.max(2 * BLOCK_BYTES, (options.windowBytes ?? 64 * KIB) / scale);
-  const world = new World({
-    torrent,
-    seed: options.seed,
-    latencyMs: options.latencyMs ?? 0.5,
-    windowBytes,
-    sendBufferBytes: 2 * windowBytes,
-    scale,
-  });
-  const serverUp = (options.serverBytesPerSec ?? upBytesPerSec) / scale;
-  const limits = { ...LIMITS, ...options.limits };
-  for (let server = 0; server < imageServers; server++) {
-    world.join({
-      seeder: true,
-      atMs: 0,
-      upBytesPerSec: serverUp,
-      downBytesPerSec: serverUp,
-      limits: scaledLimits({ ...limits, ...options.serverLimits }, scale),
+  const run = new Run(options);
+  while (!run.advance(Number.POSITIVE_INFINITY));
+  return run.outcome();
+}
+
+/** The grain for a run of tolerable length: 16 KiB, or for large ones twice and twice again, up to half a piece. */
+export function grainFor(nodes: number, sizeBytes: number, pieceBytes: number): number {
+  let grain = BLOCK_BYTES;
+  while ((nodes * sizeBytes) / grain > CHUNKS_WANTED && grain * 2 < pieceBytes) grain *= 2;
+  return grain;
+}
+
+/** A run that can be interrupted. */
+export class Run {
+  readonly world: World;
+  /** Those that want the image. */
+  readonly nodes: readonly SimNode[];
+  readonly #options: Simulation;
+  /** One byte in the world stands for so many. */
+  readonly #scale: number;
+  readonly #racks: readonly Port[];
+  readonly #faults: FaultPlan;
+  /** Those whose end is waited for: not the faulty ones, unless they are just slow or cut off. */
+  readonly #awaited: readonly SimNode[];
+
+  constructor(options: Simulation) {
+    const { nodes, sizeBytes, upBytesPerSec, seed, racks } = options;
+    const grainBytes = options.grainBytes ?? grainFor(nodes, sizeBytes, options.pieceBytes);
+    const scale = grainBytes / BLOCK_BYTES;
+    const windowBytes = Math.max(2 * BLOCK_BYTES, (options.windowBytes ?? WINDOW_BYTES) / scale);
+    // Finer than the time that a grain takes says nothing more.
+    const grainMs = (grainBytes / upBytesPerSec) * 1000;
+    this.#options = options;
+    this.#scale = scale;
+    this.world = new World({
+      torrent: blankTorrent(Math.max(1, Math.round(sizeBytes / scale)), options.pieceBytes / scale),
+      seed,
+      latencyMs: options.latencyMs ?? Math.max(LATENCY_MS, Math.min(LATENCY_MS * scale, grainMs)),
+      windowBytes,
+      sendBufferBytes: 2 * windowBytes,
+      scale,
+    });
+    const rackRate = (racks?.bytesPerSec ?? 0) / scale;
+    this.#racks = Array.from(
+      { length: racks?.count ?? 0 },
+      () => new Port({ upBytesPerSec: rackRate, downBytesPerSec: rackRate }),
+    );
+    this.#faults = planFaults(options.faults ?? {}, nodes, (2 * sizeBytes * 1000) / upBytesPerSec, seed);
+    this.#joinServers();
+    this.nodes = this.#joinNodes();
+    this.#awaited = this.nodes.filter(({ faults }) => Object.keys(faults).length === 0);
+    this.#planPartition();
+    const { leaveAfterMs } = options;
+    if (leaveAfterMs !== undefined) {
+      const { world } = this;
+      world.onComplete = (node) => world.at(world.now + leaveAfterMs, () => node.tell({ type: 'leave' }));
+    }
+  }
+
+  /** Virtual time from the first start. */
+  get nowMs(): Ms {
+    return this.world.now - SERVERS_AHEAD_MS;
+  }
+
+  /** Content that the nodes have by now. */
+  get bytesHeld(): number {
+    return this.#options.pieceBytes * sum(this.nodes.map(({ have }) => have.count));
+  }
+
+  /** Goes on until the run is over (true) or until `untilMs`. */
+  advance(untilMs: Ms): boolean {
+    const { patienceMs = 3_600_000 } = this.#options;
+    const isOver = () => this.world.completions >= this.#awaited.length && this.#awaited.every(isComplete);
+    this.world.run(isOver, SERVERS_AHEAD_MS + Math.min(patienceMs, untilMs));
+    return untilMs >= patienceMs || isOver();
+  }
+
+  outcome(): Outcome {
+    const { world, nodes } = this;
+    const finishMs = Float64Array.from(nodes, (node) => node.completeAtMs - SERVERS_AHEAD_MS);
+    const startMs = Float64Array.from(nodes, (node) => node.startsAtMs - SERVERS_AHEAD_MS);
+    return {
+      startMs,
+      finishMs,
+      ownMs: finishMs.map((finish, index) => finish - startMs[index]!),
+      unfinished: this.#awaited.filter((node) => !isComplete(node)).map((node) => nodes.indexOf(node)),
+      seederBytes: this.#scale * sum(this.#servers.map((node) => node.sentBytes)),
+      wastedBytes: this.#scale * sum(nodes.map((node) => node.swarm.view(world.now).wastedBytes)),
+      boundMs: this.#boundMs(),
+      load: this.#load(),
+      events: world.events,
+    };
+  }
+
+  get #servers(): readonly SimNode[] {
+    return this.world.nodes.slice(0, this.#options.imageServers ?? 1);
+  }
+
+  #joinServers(): void {
+    const { imageServers = 1, serverBytesPerSec, upBytesPerSec, limits, serverLimits } = this.#options;
+    const rate = (serverBytesPerSec ?? upBytesPerSec) / this.#scale;
+    for (let server = 0; server < imageServers; server++) {
+      this.world.join({
+        seeder: true,
+        atMs: 0,
+        upBytesPerSec: rate,
+        downBytesPerSec: rate,
+        limits: scaledLimits({ ...LIMITS, ...SEEDER_LIMITS, ...limits, ...serverLimits }, this.#scale),
+      });
+    }
+  }
+
+  #joinNodes(): SimNode[] {
+    const { nodes, staggerMs = 0, seed, ratesOf } = this.#options;
+    const rng = new Rng(seed);
+    const starts = Array.from({ length: nodes }, () => rng.next() * staggerMs);
+    const first = starts.reduce((least, start) => Math.min(least, start), Number.POSITIVE_INFINITY);
+    const limits = scaledLimits({ ...LIMITS, ...this.#options.limits }, this.#scale);
+    return starts.map((start, index) => {
+      const rates = ratesOf?.(index) ?? this.#options;
+      const share = this.#faults.rateShareOf(index) / this.#scale;
+      const { diesAtMs, ...faults } = this.#faults.faultsOf(index);
+      return this.world.join({
+        seeder: false,
+        atMs: SERVERS_AHEAD_MS + start - first,
+        upBytesPerSec: rates.upBytesPerSec * share,
+        downBytesPerSec: rates.downBytesPerSec * share,
+        rack: this.#racks[index % Math.max(1, this.#racks.length)] ?? null,
+        limits,
+        faults: diesAtMs === undefined ? faults : { ...faults, diesAtMs: SERVERS_AHEAD_MS + diesAtMs },
+      });
     });
   }
-  const racks = racksOf(options, scale);
-  const nodes = joinNodes(world, options, scaledLimits(limits, scale), racks, scale);
-  if (options.partition !== undefined) planPartition(world, nodes, options.partition);
-  runToEnd(world, nodes, options.leaveAfterMs, patienceMs);
-  return outcomeOf(world, nodes, racks, options, scale);
-}
 
-function racksOf({ racks = 0, rackBytesPerSec = 0 }: Simulation, scale: number): Port[] {
-  const rate = rackBytesPerSec / scale;
-  return Array.from({ length: racks }, () => new Port({ upBytesPerSec: rate, downBytesPerSec: rate }));
-}
-
-function joinNodes(
-  world: World,
-  options: Simulation,
-  limits: Limits,
-  racks: readonly Port[],
-  scale: number,
-): SimNode[] {
-  const rng = new Rng(options.seed);
-  const starts = Array.from({ length: options.nodes }, () => rng.next() * (options.staggerMs ?? 0));
-  const first = Math.min(...starts.slice(0, 1e5));
-  return starts.map((start, index) => {
-    const rates = options.ratesOf?.(index) ?? options;
-    const faults = options.faultsOf?.(index) ?? {};
-    return world.join({
-      seeder: false,
-      atMs: SERVERS_AHEAD_MS + start - first,
-      upBytesPerSec: rates.upBytesPerSec / scale,
-      downBytesPerSec: rates.downBytesPerSec / scale,
-      rack: racks[index % Math.max(1, racks.length)] ?? null,
-      limits,
-      faults:
-        faults.diesAtMs === undefined ? faults : { ...faults, diesAtMs: SERVERS_AHEAD_MS + faults.diesAtMs },
-    });
-  });
-}
-
-function planPartition(
-  world: World,
-  nodes: readonly SimNode[],
-  { share, fromMs, untilMs }: NonNullable<Simulation['partition']>,
-): void {
-  const apart = new Set(nodes.slice(0, Math.round(share * nodes.length)));
-  world.at(SERVERS_AHEAD_MS + fromMs, () => world.part(apart));
-  world.at(SERVERS_AHEAD_MS + untilMs, () => world.heal());
-}
-
-function runToEnd(
-  world: World,
-  nodes: readonly SimNode[],
-  leaveAfterMs: Ms | undefined,
-  patienceMs: Ms,
-): void {
-  if (leaveAfterMs !== undefined) {
-    world.onComplete = (node) => world.at(world.now + leaveAfterMs, () => node.tell({ type: 'leave' }));
+  #planPartition(): void {
+    const { partition } = this.#faults;
+    if (partition === null) return;
+    const apart = new Set([...partition.nodes].map((index) => this.nodes[index]!));
+    this.world.at(SERVERS_AHEAD_MS + partition.fromMs, () => this.world.part(apart));
+    this.world.at(SERVERS_AHEAD_MS + partition.untilMs, () => this.world.heal());
   }
-  const isDone = (node: SimNode) => Number.isFinite(node.completeAtMs) || !node.alive;
-  // Looking at all nodes is dear: only when enough are complete.
-  const mortal = nodes.filter((node) => node.faults.diesAtMs !== undefined).length;
-  const done = () => world.completions >= nodes.length - mortal && nodes.every(isDone);
-  world.run(done, SERVERS_AHEAD_MS + patienceMs);
-}
 
-function outcomeOf(
-  world: World,
-  nodes: readonly SimNode[],
-  racks: readonly Port[],
-  options: Simulation,
-  scale: number,
-): Outcome {
-  const servers = world.nodes.slice(0, world.nodes.length - nodes.length);
-  const ports = world.ports.slice(servers.length);
-  const spanMs = world.now - SERVERS_AHEAD_MS;
-  const finishMs = Float64Array.from(nodes, (node) => node.completeAtMs - SERVERS_AHEAD_MS);
-  const startMs = Float64Array.from(nodes, (node) => node.startsAtMs - SERVERS_AHEAD_MS);
-  const mean = (busy: number[]) => busy.reduce((sum, ms) => sum + ms, 0) / busy.length / spanMs;
-  const most = (busy: number[]) => busy.reduce((high, ms) => Math.max(high, ms), 0) / spanMs;
-  return {
-    startMs,
-    finishMs,
-    ownMs: finishMs.map((finish, index) => finish - startMs[index]!),
-    seederBytes: scale * servers.reduce((sum, node) => sum + node.sentBytes, 0),
-    wastedBytes: scale * nodes.reduce((sum, node) => sum + node.swarm.view(world.now).wastedBytes, 0),
-    boundMs: boundMs({
-      nodes: nodes.length,
-      imageServers: servers.length,
-      sizeBytes: options.sizeBytes,
-      pieceCount: world.torrent.pieceCount,
-      downMinBytesPerSec: 1000 * scale * Math.min(...ports.slice(0, 1e5).map(({ down }) => down.bytesPerMs)),
-      serverBytesPerSec: options.serverBytesPerSec ?? options.upBytesPerSec,
-      upTotalBytesPerSec: 1000 * scale * world.ports.reduce((sum, { up }) => sum + up.bytesPerMs, 0),
-      rackBytesPerSec: racks.length > 0 ? options.rackBytesPerSec! : Number.POSITIVE_INFINITY,
-    }),
-    load: {
-      server: mean(world.ports.slice(0, servers.length).map(({ up }) => up.busyMs)),
-      rack: most(racks.flatMap(({ up, down }) => [up.busyMs, down.busyMs])),
+  #boundMs(): Ms {
+    const { sizeBytes, upBytesPerSec, serverBytesPerSec, imageServers = 1, racks } = this.#options;
+    const ports = this.world.ports.slice(imageServers);
+    const downs = ports.map(({ down }) => down.bytesPerMs);
+    return boundMs({
+      nodes: this.nodes.length,
+      imageServers,
+      sizeBytes,
+      pieceCount: this.world.torrent.pieceCount,
+      downMinBytesPerSec: 1000 * this.#scale * downs.reduce((least, rate) => Math.min(least, rate)),
+      serverBytesPerSec: serverBytesPerSec ?? upBytesPerSec,
+      upTotalBytesPerSec: 1000 * this.#scale * sum(this.world.ports.map(({ up }) => up.bytesPerMs)),
+      rackBytesPerSec: racks?.bytesPerSec ?? Number.POSITIVE_INFINITY,
+    });
+  }
+
+  #load(): Outcome['load'] {
+    const servers = this.world.ports.slice(0, this.#servers.length);
+    const ports = this.world.ports.slice(servers.length);
+    const mean = (busyMs: number[]) => sum(busyMs) / busyMs.length / this.nowMs;
+    return {
+      server: mean(servers.map(({ up }) => up.busyMs)),
+      rack: Math.max(0, ...this.#racks.flatMap(({ up, down }) => [up.busyMs, down.busyMs])) / this.nowMs,
       down: mean(ports.map(({ down }) => down.busyMs)),
       up: mean(ports.map(({ up }) => up.busyMs)),
-    },
-    events: world.events,
-    world,
-  };
+    };
+  }
+}
+
+function isComplete(node: SimNode): boolean {
+  return Number.isFinite(node.completeAtMs);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }
