@@ -45,7 +45,9 @@ export function readScenario(environment: Environment): Scenario {
       `SLOW=${slow.join(':')}: write how many nodes have which part of the rate, like SLOW=1:0.1`,
     );
   const nodes = number('NODES', '16', /^(\d+)$/);
-  if (nodes < 1 || slowNodes >= nodes) throw new Error('NODES: one node at least must have the full rate');
+  const joinShare = environment.JOIN ? number('JOIN', '0.5', /^(0?\.\d+)$/) : null;
+  if (nodes <= slowNodes + (joinShare === null ? 0 : 1))
+    throw new Error('NODES: one node at least must have the full rate and begin with the word');
   const rivals = text('RIVALS', 'all');
   return {
     nodes,
@@ -54,7 +56,7 @@ export function readScenario(environment: Environment): Scenario {
     rounds: number('ROUNDS', '5', /^(\d+)$/),
     lossShare: number('LOSS', '0%', /^([\d.]+)%$/) / 100,
     slow: { nodes: slowNodes, factor },
-    joinShare: environment.JOIN ? number('JOIN', '0.5', /^(0?\.\d+)$/) : null,
+    joinShare,
     leave: environment.LEAVE === 'y',
     rivals: rivals === 'all' ? null : rivals === 'none' ? [] : rivals.split(','),
     keep: environment.KEEP || null,
