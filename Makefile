@@ -18,7 +18,8 @@ PRODUCT_PACKAGES := \
   ipxe dnsmasq-base
 DEMO_PACKAGES := mmdebstrap uidmap
 TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin iproute2 openssl
-BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2
+BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2 \
+  pxelinux syslinux-common grub-efi-amd64-bin grub-efi-amd64-signed
 BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat udpcast nftables iproute2
 
 # $(call need,PACKAGES): installs what is missing when root, else says how.
@@ -83,13 +84,13 @@ test: packages-test types lint ## check, and every test but benchmarks, the lab 
 	$(NODE_TEST) $(TESTS)
 
 # The longest first: the others run beside it, where it waits for its machines.
-BOOT_TESTS := test/boot/cluster.test.ts test/boot/disks.test.ts test/boot/init.test.ts
-# Namespaces of its own (test/boot/lab.ts): nothing of it outlives the test, however that ends.
+BOOT_TESTS := test/boot/cluster.test.ts test/boot/loaders.test.ts test/boot/disks.test.ts test/boot/init.test.ts
+# Each file has namespaces of its own (test/boot/lab.ts): nothing of it outlives the test, however that ends.
 OWN_ROOM := unshare --net --mount --pid --fork --kill-child --mount-proc
 
 boot-test: packages-boot types build/swarmboot-agent ## machines boot over the network and install themselves, under emulation, as root: a quarter of an hour
 	node test/boot/prepare.ts
-	$(OWN_ROOM) node --test --test-concurrency=2 $(BOOT_TESTS)
+	printf '%s\n' $(BOOT_TESTS) | xargs --max-procs=2 --max-args=1 $(OWN_ROOM) node --test
 
 agent: build/swarmboot-agent ## bundle the agent into one file and one executable, build/swarmboot-agent
 build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json

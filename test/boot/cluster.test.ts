@@ -77,9 +77,10 @@ test('what came up is the image with the override laid over it, each under its o
 describe('from then on', { concurrency: true }, () => {
   const other = { boots: 'BIOS', card: 'virtio-net-pci', memoryMib: 768, disks: 1 } as const;
 
-  test('a second boot goes to the local disk', () => bootsFromDisk(uefi));
+  test('a second boot goes to the local disk', () => bootsFromDisk(bios));
 
-  test('an armed node installs itself again, even after a power cut half way', () => installsAgain(bios));
+  test('an armed node installs itself again, even after a power cut half way, and may start by kexec', () =>
+    installsAgain(uefi));
 
   test('a rule that fits two disks is a refusal', async () => {
     const twins = lab.machine({ ...other, name: 'node004', mac: '52:54:00:09:00:04', disks: 2 });
@@ -104,7 +105,7 @@ describe('from then on', { concurrency: true }, () => {
     await small.cutPower();
   });
 
-  test('a machine that nobody has named waits, shows who it is, and begins once it is armed', async () => {
+  test('a machine that nobody has named waits, shows who it is, and begins once it is armed; DRY_RUN shows its plan', async () => {
     const stranger = lab.machine({ ...other, name: 'node006', mac: '52:54:00:09:00:06' });
     const { vm } = stranger.powerOn();
     await vm.until(/Swarmboot: this machine waits\./, INSTALL_MS);
@@ -115,8 +116,11 @@ describe('from then on', { concurrency: true }, () => {
       [['vda', 4 * 2 ** 30]],
     );
     assert.match(await lab.swarmboot('node', 'list'), /52:54:00:09:00:06 .*unknown/);
-    await arm('node006', '52:54:00:09:00:06');
+    await arm('node006', '52:54:00:09:00:06', 'param=DRY_RUN=y');
     await vm.until(/to be fetched: .*image web/, INSTALL_MS);
+    await vm.until(/\/usr\/sbin\/sfdisk [\s\S]*DRY_RUN=y: nothing was written/, TYPED_MS);
+    await vm.until(/The agent has ended well/, TYPED_MS);
+    assert.equal(stranger.written(), false);
     await stranger.cutPower();
   });
 
@@ -135,8 +139,8 @@ describe('from then on', { concurrency: true }, () => {
 });
 
 /** Names one more node and arms it; the rest is said for all nodes in README.md's nodes.conf. */
-async function arm(name: string, mac: string): Promise<void> {
-  appendFileSync(join(REPO, 'nodes.conf'), `${name} mac=${mac}\n`);
+async function arm(name: string, mac: string, more = ''): Promise<void> {
+  appendFileSync(join(REPO, 'nodes.conf'), `${name} mac=${mac} ${more}\n`);
   await lab.swarmboot('node', 'arm', name);
 }
 
@@ -180,6 +184,10 @@ async function checkSystem(machine: Machine): Promise<string> {
   assert.equal(await typed('getfacl --omit-header --numeric /srv/known/shared 2>/dev/null'), list);
   assert.equal(await typed('cat /srv/known/content'), 'what every node must hold\n');
   assert.equal(await typed('cat /srv/known/motto /etc/motd'), "the site's own\ninstalled from the swarm\n");
+  assert.equal(
+    await typed('cat /srv/known/scripts'),
+    `pre-install for ${machine.name}\nmain-install for ${machine.name}\npost-install for ${machine.name}\n`,
+  );
   await checkMounts(typed);
   return await typed('cat /etc/machine-id');
 }
@@ -217,16 +225,23 @@ async function bootsFromDisk(machine: Machine): Promise<void> {
   assert.equal(machine.record()!.at, at, 'nothing was installed');
 }
 
+/**
+ * Arms `machine`, and cuts its power while it extracts. Then its firmware tries the disk first: the image's own file for
+ * UEFI is there, and nothing must start by it.
+ */
 async function installsAgain(machine: Machine): Promise<void> {
+  appendFileSync(join(REPO, 'nodes.conf'), `${machine.name} param=POST_ACTION=kexec\n`);
   const identity = await machine.vm.run('cat /etc/machine-id', TYPED_MS);
   await lab.swarmboot('node', 'arm', machine.name);
   machine.vm.type('reboot\n');
   await extracting(machine, machine.record()!.at);
   await machine.cutPower();
   const { at } = machine.record()!;
-  machine.powerOn();
+  machine.powerOn('disk');
   await installed(machine, at);
   assert.notEqual(await checkSystem(machine), identity, 'it is a new system');
+  const words = await machine.vm.run('cat /proc/cmdline', TYPED_MS);
+  assert.doesNotMatch(words, /BOOT_IMAGE=/, 'GRUB, which adds this word, had no part in it');
 }
 
 /** Waits until `machine` has written a part of the image to its disk. */

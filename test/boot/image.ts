@@ -75,6 +75,9 @@ const HOOKS = [
   `echo root:${PASSWORD} | chroot "$1" chpasswd`,
   'chroot "$1" systemctl --quiet enable systemd-networkd.service',
   `chroot "$1" systemctl --quiet mask ${MASKED.join(' ')}`,
+  // What an image must not start half installed: a GRUB for UEFI, without any configuration.
+  'chroot "$1" install -d /boot/efi/EFI/BOOT',
+  'chroot "$1" grub-mkimage -O x86_64-efi -o /boot/efi/EFI/BOOT/BOOTX64.EFI -p /none normal echo',
   'chroot "$1" setcap cap_net_bind_service,cap_net_raw+ep /srv/known/capable',
   'chroot "$1" setfacl --modify user:daemon:r,group:12345:rw /srv/known/shared',
 ];

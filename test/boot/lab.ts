@@ -1,6 +1,7 @@
-// The room of the boot test: a network, mounts and processes that nobody else sees, in the namespaces that `make boot-test`
-// makes, so that all of it is gone with the test's process, however that ends. In it the machine that README.md's "From
-// nothing to an installed cluster" speaks of is set up, and that section's own commands run.
+// The room of a boot test: a network, mounts and processes that nobody else sees, in the namespaces that `make boot-test`
+// makes for each file, so that all of it is gone with the test's process, however that ends. In it stands an image server:
+// the machine that README.md's "From nothing to an installed cluster" speaks of, with that section's own commands running,
+// or one that has no more than a test of its own commands needs.
 
 import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,9 +33,16 @@ const LOOK_MS = 200;
 const DISK_BYTES = 4 * 1024 ** 3;
 
 /** What README.md takes for granted: the interface of the nodes' network with its addresses, and a tree of the site's own. */
-const INTERFACE = 'eno1';
+export const INTERFACE = 'eno1';
 const ADDRESSES = ['10.9.0.1/24', 'fd09::1/64'];
 const OVERRIDE = { 'srv/known/motto': "the site's own\n", 'etc/motd': 'installed from the swarm\n' };
+/** Scripts of the site, one for each phase and kind of class: each adds a line of its own to the new system. */
+const TRACE = 'echo "$PHASE for $HOSTNAME" >>';
+const SCRIPTS = {
+  'pre-install/10all.trace': `#!/bin/sh\n${TRACE} /run/trace\n`,
+  'main-install/10web.trace': `#!/bin/sh -e\n${TRACE} /run/trace\ncp /run/trace "$TARGET/srv/known/scripts"\n`,
+  'post-install/10node.trace': `#!/bin/bash\n${TRACE} /srv/known/scripts\n`,
+};
 /** As tc reads it. */
 const SEEDER_RATE = '24mbit';
 /** Where peers listen, the first seeder and the nodes alike. */
@@ -48,20 +56,26 @@ export interface MachineOptions {
   readonly boots: 'BIOS' | 'UEFI' | 'UEFI HTTP';
   readonly card: 'e1000' | 'virtio-net-pci';
   readonly memoryMib: number;
-  readonly disks: number;
+  /** So many empty ones, or these. */
+  readonly disks: number | readonly string[];
 }
 
 export class Lab {
-  /** All that the README's commands have said. */
+  /** All that the image server's commands have said. */
   said = '';
   readonly #commands: ChildProcess;
   readonly #ended: Promise<unknown>;
   readonly #machines: Machine[] = [];
 
-  private constructor(commands: ChildProcess) {
+  private constructor(script: string, log: string) {
+    const commands = spawn('/bin/bash', ['-euo', 'pipefail', '-c', script], {
+      cwd: TOP,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // A group of its own: its last command is told to stop with it.
+      detached: true,
+    });
     this.#commands = commands;
     this.#ended = once(commands, 'close');
-    const log = join(BUILD, 'readme.log');
     writeFileSync(log, '');
     for (const stream of [commands.stdout!, commands.stderr!]) {
       stream.on('data', (text: Buffer) => {
@@ -78,30 +92,41 @@ export class Lab {
   static start(golden: string, kernel: string): Lab {
     demandNamespaces();
     raiseNetwork();
+    narrowSeeder();
     // The initrd of the last run stays: what has not changed in it is not packed again.
     const repo = join(BUILD, 'repository');
     mkdirSync(repo, { recursive: true });
     for (const name of readdirSync(repo)) {
       if (name !== 'boot') rmSync(join(repo, name), { recursive: true });
     }
-    furnish(golden, kernel, repo);
-    const script = shellOf(readFileSync(join(TOP, 'README.md'), 'utf8'), HEADING);
-    const commands = spawn('/bin/bash', ['-euo', 'pipefail', '-c', script], {
-      cwd: TOP,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own: its last command is told to stop with it.
-      detached: true,
-    });
-    return new Lab(commands);
+    hideFolders();
+    bind(repo, REPO);
+    furnish(golden, kernel);
+    return new Lab(shellOf(readFileSync(join(TOP, 'README.md'), 'utf8'), HEADING), join(BUILD, 'readme.log'));
   }
 
-  /** Waits until the README's commands have said `pattern`. Throws with what they said when they end, or are too slow. */
+  /**
+   * Raises the same network around an image server with an empty repository, and begins the `commands` of its admin, in
+   * which `swarmboot` is the program. They are logged in build/boot-lab/NAME.log. Throws as `start` does.
+   */
+  static serve(name: string, commands: string): Lab {
+    demandNamespaces();
+    raiseNetwork();
+    hideFolders();
+    mount('-t', 'tmpfs', 'lab', REPO);
+    return new Lab(
+      `swarmboot() { node scripts/swarmboot.ts "$@"; }\n${commands}`,
+      join(BUILD, `${name}.log`),
+    );
+  }
+
+  /** Waits until the image server's commands have said `pattern`. Throws with what they said when they end, or are too slow. */
   async until(pattern: RegExp, timeoutMs: number): Promise<void> {
     for (const since = performance.now(); !pattern.test(this.said); await sleep(LOOK_MS)) {
       const ended = this.#commands.exitCode ?? this.#commands.signalCode;
       if (ended === null && performance.now() - since < timeoutMs) continue;
       const fault = ended === null ? `have not said ${pattern} in ${timeoutMs} ms` : `ended with ${ended}`;
-      throw new Error(`README.md's commands ${fault}:\n${this.said.slice(-4000)}`);
+      throw new Error(`the image server's commands ${fault}:\n${this.said.slice(-4000)}`);
     }
   }
 
@@ -147,12 +172,8 @@ export class Machine {
     this.#tap = tap;
     ip('tuntap', 'add', tap, 'mode', 'tap');
     ip('link', 'set', tap, 'master', INTERFACE, 'up');
-    this.#disks = Array.from({ length: options.disks }, (_, index) => {
-      const disk = join(BUILD, `${options.name}-${index}.img`);
-      rmSync(disk, { force: true });
-      execFileSync('/usr/bin/truncate', [`--size=${DISK_BYTES}`, disk]);
-      return disk;
-    });
+    const { name, disks } = options;
+    this.#disks = typeof disks === 'number' ? emptyDisks(name, disks) : disks;
   }
 
   /** Throws when it has no power. */
@@ -161,8 +182,8 @@ export class Machine {
     return this.#vm;
   }
 
-  /** Powered on, it boots over the network first. */
-  powerOn(): this {
+  /** Powered on, it boots over the network first, or from its disk if that starts. */
+  powerOn(bootOrder: 'network' | 'disk' = 'network'): this {
     const { name, mac, boots, card, memoryMib } = this.#options;
     // OVMF's own network boot, not the one on QEMU's cards; and no waiting for addresses that nobody gives.
     const without =
@@ -175,7 +196,7 @@ export class Machine {
       firmware: boots === 'BIOS' ? 'bios' : 'uefi',
       disks: this.#disks,
       nic: { model: card, mac, tap: this.#tap },
-      bootOrder: 'network',
+      bootOrder,
       extra,
     });
     this.#starts += 1;
@@ -205,6 +226,26 @@ export class Machine {
     const path = join(REPO, 'reports', `${this.#options.mac.replaceAll(':', '')}.json`);
     return existsSync(path) ? parseRecord(readFileSync(path, 'utf8')) : null;
   }
+
+  /** Waits until the image server has heard `text` of it. Throws when that takes too long. */
+  async recorded(text: RegExp, timeoutMs: number): Promise<void> {
+    for (
+      const since = performance.now();
+      !text.test(this.record()?.message.text ?? '');
+      await sleep(LOOK_MS)
+    ) {
+      if (performance.now() - since > timeoutMs) throw new Error(`${this.name} has not reported ${text}`);
+    }
+  }
+}
+
+function emptyDisks(name: string, count: number): string[] {
+  return Array.from({ length: count }, (_, index) => {
+    const disk = join(BUILD, `${name}-${index}.img`);
+    rmSync(disk, { force: true });
+    execFileSync('/usr/bin/truncate', [`--size=${DISK_BYTES}`, disk]);
+    return disk;
+  });
 }
 
 function demandNamespaces(): void {
@@ -220,7 +261,6 @@ function raiseNetwork(): void {
   for (const address of ADDRESSES)
     ip('address', 'add', address, 'dev', INTERFACE, ...(address.includes(':') ? ['nodad'] : []));
   ip('link', 'set', INTERFACE, 'up');
-  narrowSeeder();
 }
 
 /**
@@ -240,28 +280,35 @@ function narrowSeeder(): void {
   }
 }
 
-/** An image server as README.md expects it, seen by this process and its children only. */
-function furnish(golden: string, kernel: string, repo: string): void {
+/** What the image server makes on its own disk is seen by this process and its children only. */
+function hideFolders(): void {
   for (const folder of ['/run', '/srv']) mount('-t', 'tmpfs', 'lab', folder);
-  // Folders that are made for the mounts below are not made on the machine's own disk.
+  // Folders that are made for mounts are not made on the machine's own disk.
   for (const folder of ['/usr/lib', '/var/lib']) {
     const [upper, work] = ['new', 'work'].map((name) => join('/run/lab', folder, name));
     for (const made of [upper!, work!]) mkdirSync(made, { recursive: true });
     mount('-t', 'overlay', '-o', `lowerdir=${folder},upperdir=${upper},workdir=${work}`, 'lab', folder);
   }
-  const bind = (from: string, to: string) => {
-    mkdirSync(to, { recursive: true });
-    mount('--bind', from, to);
-  };
+  mkdirSync(REPO, { recursive: true });
+}
+
+function bind(from: string, to: string): void {
+  mkdirSync(to, { recursive: true });
+  mount('--bind', from, to);
+}
+
+/** An image server as README.md expects it. */
+function furnish(golden: string, kernel: string): void {
   bind(golden, '/srv/golden/web');
   mount('-t', 'overlay', '-o', `lowerdir=${join(kernel, 'boot')}:/boot`, 'lab', '/boot');
   bind(join(kernel, 'lib', 'modules'), '/usr/lib/modules');
-  bind(repo, REPO);
-  for (const [path, text] of Object.entries(OVERRIDE)) {
-    const place = join('/srv/overrides/site', path);
-    mkdirSync(dirname(place), { recursive: true });
-    writeFileSync(place, text);
-  }
+  for (const [path, text] of Object.entries(OVERRIDE)) put(join('/srv/overrides/site', path), text);
+  for (const [path, text] of Object.entries(SCRIPTS)) put(join(REPO, 'scripts', path), text);
+}
+
+function put(place: string, text: string): void {
+  mkdirSync(dirname(place), { recursive: true });
+  writeFileSync(place, text);
 }
 
 /** What the blocks marked `sh` of one section hold, in order. Throws when there are none. */
@@ -272,7 +319,8 @@ function shellOf(text: string, heading: string): string {
   return blocks.join('');
 }
 
-function ip(...words: readonly string[]): void {
+/** Runs ip(8). */
+export function ip(...words: readonly string[]): void {
   execFileSync(IP, words);
 }
 
