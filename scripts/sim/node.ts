@@ -37,6 +37,8 @@ const SENT = 14;
 const MESSAGE_BYTES = [13, 9, 17, 17, 17, 5, 5, 5, 5, 4, 5, 5, 5, 0, 0];
 /** Ethernet, IP and TCP headers of a packet that carries messages only, and of one that acknowledges. */
 const PACKET_BYTES = 66;
+/** A timer of the engine's does not ring sooner. */
+const TIMER_MS: Ms = 1;
 
 export interface NodeFaults {
   /** Pieces that come from this node fail their hash. */
@@ -163,7 +165,7 @@ export class SimNode {
     this.#addressed.clear();
     const deadline = this.swarm.deadline();
     if (deadline < this.wakeAtMs) {
-      this.wakeAtMs = Math.max(deadline, now);
+      this.wakeAtMs = Math.max(deadline, now + TIMER_MS);
       this.#world.wake(this, this.wakeAtMs);
     }
   }

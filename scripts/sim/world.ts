@@ -83,6 +83,7 @@ export class World implements Surroundings {
   readonly #byHost = new Map<string, SimNode>();
   /** Nodes with something in their inboxes, heard at the next step. */
   #stirred: SimNode[] = [];
+  #nextStep = 0;
   #fieldIds = 0;
   readonly #fields = new Map<number, Uint8Array>();
   /** The nodes on the far side of a partition. */
@@ -206,8 +207,9 @@ export class World implements Surroundings {
     if (node.stirred) return;
     node.stirred = true;
     if (this.#stirred.push(node) > 1) return;
-    const step = Math.floor(this.now / this.#latencyMs) + 1;
-    this.#agenda.at(step * this.#latencyMs, STEP, 0);
+    // Not by the clock alone: rounding may place it just before the step that is being made.
+    this.#nextStep = Math.max(this.#nextStep, Math.floor(this.now / this.#latencyMs)) + 1;
+    this.#agenda.at(this.#nextStep * this.#latencyMs, STEP, 0);
   }
 
   wake(node: SimNode, atMs: Ms): void {
