@@ -8,7 +8,7 @@ import type { Peer } from '../../agent/core/peer.ts';
 import { Picker } from '../../agent/core/picker.ts';
 import { Rng } from '../../agent/core/rng.ts';
 import { BLOCK_BYTES } from '../../agent/core/units.ts';
-import { blankTorrent } from '../sim/world.ts';
+import { blankTorrent } from '../../scripts/sim/world.ts';
 import { peerOf } from './peers.ts';
 
 const PIECES = 3;

@@ -7,7 +7,7 @@ import { Picker } from '../../agent/core/picker.ts';
 import { Rng } from '../../agent/core/rng.ts';
 import { pieceSize } from '../../agent/core/torrent.ts';
 import { BLOCK_BYTES } from '../../agent/core/units.ts';
-import { blankTorrent } from '../sim/world.ts';
+import { blankTorrent } from '../../scripts/sim/world.ts';
 
 const BLOCKS = 4;
 const PIECE = BLOCKS * BLOCK_BYTES;

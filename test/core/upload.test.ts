@@ -8,7 +8,7 @@ import { LIMITS } from '../../agent/core/limits.ts';
 import type { Peer } from '../../agent/core/peer.ts';
 import { BLOCK_BYTES } from '../../agent/core/units.ts';
 import { Upload } from '../../agent/core/upload.ts';
-import { blankTorrent } from '../sim/world.ts';
+import { blankTorrent } from '../../scripts/sim/world.ts';
 import { peerOf } from './peers.ts';
 
 const BLOCKS = 16;
