@@ -45,7 +45,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-bench \
-  check types lint tidy test boot-test agent manual demo picture boot-picture bench-engine bench-swarm figures lab lab-test clean
+  check types lint tidy test sim boot-test agent manual demo picture boot-picture bench-engine bench-swarm figures lab lab-test clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -82,6 +82,9 @@ tidy: node_modules/.package-lock.json
 
 test: packages-test types lint ## check, and every test but benchmarks, the lab and boot-test: minutes
 	$(NODE_TEST) $(TESTS)
+
+sim: node_modules/.package-lock.json ## swarms in the simulator: fixed seeds and a fresh one, faults, floors of efficiency
+	$(NODE_TEST) test/sim/*.test.ts
 
 # The longest first: the others run beside it, where it waits for its machines.
 BOOT_TESTS := test/boot/cluster.test.ts test/boot/loaders.test.ts test/boot/disks.test.ts test/boot/init.test.ts

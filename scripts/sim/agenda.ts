@@ -26,7 +26,7 @@ export class Agenda {
     this.#perform = perform;
   }
 
-  /** Enters `kind` (1 to 7) with a number below 2^28. */
+  /** Enters `kind` (1 to 7) with a number below 2^28. A time that is past means now, behind what is due already. */
   at(time: Ms, kind: number, id: number): void {
     this.#enter(time, (id << KIND_BITS) | kind);
   }
@@ -56,7 +56,8 @@ export class Agenda {
     work();
   }
 
-  #enter(time: Ms, what: number): void {
+  #enter(wished: Ms, what: number): void {
+    const time = Math.max(wished, this.now);
     if (this.#size === this.#times.length) this.#grow();
     const times = this.#times;
     let child = this.#size++;
@@ -66,7 +67,7 @@ export class Agenda {
       this.#move(parent, child);
       child = parent;
     }
-    this.#put(child, Math.max(time, this.now), this.entered++, what);
+    this.#put(child, time, this.entered++, what);
   }
 
   #removeFirst(): void {
