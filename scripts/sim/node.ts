@@ -88,8 +88,8 @@ export class SimNode {
   readonly have: Bitfield;
   readonly limits: Limits;
   readonly faults: NodeFaults;
-  /** Out of every open connection, by our slot. */
-  readonly pipes = new Map<number, Pipe>();
+  /** Out of every open connection, by our slot. Slots are given once, so most of a long list may be empty. */
+  readonly pipes: (Pipe | undefined)[] = [];
   /** Nodes that this one has banned. */
   readonly banned = new Set<SimNode>();
   /** Nodes from which alone a piece came that failed its hash. */
@@ -110,10 +110,8 @@ export class SimNode {
   /** Who sent parts of a piece in progress. Kept only where there are poisoners. */
   readonly #senders = new Map<number, Set<number>>();
   readonly #written: number[] = [];
-  #slots = 0;
   #answered = false;
-  /** The packets of one turn: several messages to one peer share one. */
-  readonly #addressed = new Set<Pipe>();
+  #turn = 0;
 
   constructor(world: Surroundings, index: number, options: NodeOptions) {
     const { torrent, seeder, limits } = options;
@@ -139,8 +137,9 @@ export class SimNode {
     return this.index.toString(16).padStart(40, '0');
   }
 
-  newSlot(): number {
-    return this.#slots++;
+  /** The connections that are open. */
+  get connections(): Pipe[] {
+    return this.pipes.filter((pipe) => pipe !== undefined);
   }
 
   tell(event: SwarmEvent): void {
@@ -162,7 +161,7 @@ export class SimNode {
       this.#written.length = 0;
       if (!this.#answered) break;
     }
-    this.#addressed.clear();
+    this.#turn++;
     const deadline = this.swarm.deadline();
     if (deadline < this.wakeAtMs) {
       this.wakeAtMs = Math.max(deadline, now + TIMER_MS);
@@ -179,19 +178,13 @@ export class SimNode {
 
   /** The first chunk of a pipe to this node has arrived, and with it the messages behind. */
   receive(pipe: Pipe): void {
-    this.#hear();
-    this.#take(pipe);
-    while (pipe.hasMessageFirst) this.#take(pipe);
-    if (this.alive) this.run();
+    this.#receiveOne(pipe);
+    this.release(pipe);
   }
 
-  /** The pipe is whole again: the messages at its head need not wait for a chunk. */
+  /** The messages at the head of a pipe to this node need not wait for a chunk. */
   release(pipe: Pipe): void {
-    const entry = this.#entry;
-    while (pipe.hasMessageFirst) {
-      pipe.shift(entry);
-      this.post(this.#world.now, pipe.toSlot, entry.kind, entry.piece, entry.begin, entry.length);
-    }
+    while (pipe.hasMessageFirst) this.#receiveOne(pipe);
   }
 
   post(due: Ms, slot: number, kind: number, piece: number, begin: number, length: number): void {
@@ -202,10 +195,9 @@ export class SimNode {
   /** This node is no more; the others notice. */
   die(): void {
     this.alive = false;
-    for (const slot of [...this.pipes.keys()]) {
-      const pipe = this.pipes.get(slot)!;
+    for (const pipe of this.connections) {
       pipe.closed = true;
-      this.pipes.delete(slot);
+      this.pipes[pipe.fromSlot] = undefined;
       this.#world.node(pipe.to).post(this.#world.now, pipe.toSlot, GONE, 0, 0, 0);
     }
   }
@@ -226,20 +218,21 @@ export class SimNode {
     return heard;
   }
 
-  #take(pipe: Pipe): void {
+  #receiveOne(pipe: Pipe): void {
     const entry = this.#entry;
     pipe.shift(entry);
-    this.#handle(pipe.toSlot, entry);
+    this.post(this.#world.now, pipe.toSlot, entry.kind, entry.piece, entry.begin, entry.length);
   }
 
   #handle(slot: number, { kind, piece, begin, length }: Entry): void {
-    if (!this.pipes.has(slot)) {
+    const pipe = this.pipes[slot];
+    if (pipe === undefined) {
       if (kind === FIELD) this.#world.takeField(piece);
       return;
     }
     if (kind === GONE) {
-      this.pipes.get(slot)!.closed = true;
-      this.pipes.delete(slot);
+      pipe.closed = true;
+      this.pipes[slot] = undefined;
     }
     const event = kind === CHUNK ? this.#blockEvent(slot, piece, begin, length) : null;
     this.swarm.handle(event ?? this.#eventOf(slot, kind, piece, begin, length), this.#world.now);
@@ -251,7 +244,7 @@ export class SimNode {
     }
     if (this.#world.hasPoisoners) {
       const senders = this.#senders.get(piece) ?? new Set();
-      this.#senders.set(piece, senders.add(this.pipes.get(slot)!.to));
+      this.#senders.set(piece, senders.add(this.pipes[slot]!.to));
     }
     return { type: 'blockArrived', slot, piece, begin, length };
   }
@@ -306,7 +299,7 @@ export class SimNode {
         this.leftAtMs = this.#world.now;
         return;
     }
-    const pipe = this.pipes.get(command.slot);
+    const pipe = this.pipes[command.slot];
     if (pipe === undefined) return;
     switch (command.type) {
       case 'drop':
@@ -368,15 +361,16 @@ export class SimNode {
     if (pipe.chunks > 0 || pipe.cut) return pipe.push(kind, piece, begin, length);
     let bytes = MESSAGE_BYTES[kind]! * (kind === REQUEST ? Math.ceil(length / BLOCK_BYTES) * world.scale : 1);
     if (kind === FIELD) bytes += this.have.bytes.length;
-    if (!this.#addressed.has(pipe)) bytes += PACKET_BYTES;
-    this.#addressed.add(pipe);
+    // Several messages of one turn share a packet.
+    if (pipe.messageTurn !== this.#turn) bytes += PACKET_BYTES;
+    pipe.messageTurn = this.#turn;
     const due = world.message(pipe, bytes / world.scale);
     world.node(pipe.to).post(due, pipe.toSlot, kind, piece, begin, length);
   }
 
   /** Closes the connection: what the kernel has goes out, then the other end hears of it. */
   #drop(pipe: Pipe): void {
-    this.pipes.delete(pipe.fromSlot);
+    this.pipes[pipe.fromSlot] = undefined;
     this.#say(pipe, GONE);
   }
 }

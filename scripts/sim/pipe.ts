@@ -30,6 +30,8 @@ export class Pipe {
   /** Chunks that have not arrived, and those of them that have not been sent. */
   chunks = 0;
   unsentChunks = 0;
+  /** The sender's turn in which the last message that followed no chunk was sent. */
+  messageTurn = -1;
   /** Bytes sent and not arrived. */
   flightBytes = 0;
   #queuedBytes = 0;

@@ -268,9 +268,9 @@ export class World implements Surroundings {
   }
 
   #connect(node: SimNode, peer: SimNode): void {
-    const [out, back] = [node.newSlot(), peer.newSlot()];
-    node.pipes.set(out, this.#pipe(node, out, peer, back));
-    peer.pipes.set(back, this.#pipe(peer, back, node, out));
+    const [out, back] = [node.pipes.length, peer.pipes.length];
+    node.pipes.push(this.#pipe(node, out, peer, back));
+    peer.pipes.push(this.#pipe(peer, back, node, out));
     const now = this.now;
     const address = { host: peer.host, port: PEER_PORT };
     const arrival = { type: 'peerConnected', fast: true } as const;

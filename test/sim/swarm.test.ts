@@ -138,7 +138,7 @@ test('a node that leaves has left soon, and the others complete', () => {
   assert.ok(!isComplete(leaver));
   const leftAtMs: Ms = leaver.leftAtMs;
   assert.ok(leftAtMs >= 1000 && leftAtMs <= 1000 + LIMITS.leaveMs, `left at ${leftAtMs} ms`);
-  assert.equal(leaver.pipes.size, 0);
+  assert.equal(leaver.connections.length, 0);
 });
 
 for (const pieceLength of [128 * KIB, 2 * MIB]) {
