@@ -31,7 +31,7 @@ const FLOORS: readonly {
   {
     what: '150 nodes on gigabit links',
     swarm: { ...GIGABIT, nodes: 150, sizeBytes: 64 * MIB, pieceBytes: 128 * KIB, grainBytes: 64 * KIB },
-    efficiency: 0.3,
+    efficiency: 0.2,
     seederImages: 2.5,
   },
 ];
