@@ -43,8 +43,10 @@ export class Download {
 
   /** Keeps the peer's pipeline full. */
   fill(peer: Peer, now: Ms, commands: SwarmCommand[]): void {
-    const room = this.#depth(peer, now) - peer.asked.size;
-    if (room <= 0) return;
+    const depth = this.#depth(peer, now);
+    const room = depth - peer.asked.size;
+    // Half a pipeline at a time: each message is a packet.
+    if (room < depth / 2) return;
     const picked = this.#picked;
     picked.length = 0;
     const taken = this.#picker.pick(peer.slot, peer.field, room, picked);

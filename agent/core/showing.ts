@@ -36,8 +36,9 @@ export class Showing {
     commands.push({ type: 'sendField', slot: peer.slot, none: this.isSuperSeeding });
   }
 
-  /** A piece of ours is written; the peers of `sources` sent it. */
-  gained(piece: number, sources: readonly number[]): void {
+  /** A piece of ours is written. The peers of `sources`, who sent it, hear it at once: they may wait for that to go on. */
+  gained(piece: number, sources: readonly number[], commands: SwarmCommand[]): void {
+    for (const slot of sources) commands.push({ type: 'have', slot, piece });
     this.#untold.push({ piece, sources });
   }
 
@@ -90,10 +91,10 @@ export class Showing {
     }
   }
 
-  /** Who has a piece need not hear that we have it too; but who sent it may wait to hear that it is in good hands. */
+  /** Who has a piece need not hear that we have it too. */
   #tellPeer(peer: Peer, commands: SwarmCommand[]): void {
     for (const { piece, sources } of this.#untold) {
-      if (peer.field.has(piece) && !sources.includes(peer.slot)) continue;
+      if (peer.field.has(piece) || sources.includes(peer.slot)) continue;
       commands.push({ type: 'have', slot: peer.slot, piece });
     }
   }

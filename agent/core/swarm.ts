@@ -10,7 +10,6 @@ import { assert } from './errors.ts';
 import type { Stretch, SwarmCommand, SwarmEvent } from './events.ts';
 import type { Limits } from './limits.ts';
 import { Members } from './members.ts';
-import { Meter } from './meter.ts';
 import { Peer } from './peer.ts';
 import { Picker } from './picker.ts';
 import type { Rng } from './rng.ts';
@@ -18,7 +17,7 @@ import { Showing } from './showing.ts';
 import { pieceSize, type Torrent } from './torrent.ts';
 import { BLOCK_BYTES, type Ms } from './units.ts';
 import { Upload } from './upload.ts';
-import { bytesMissing, type SwarmView } from './view.ts';
+import { type SwarmView, Tally, viewOf } from './view.ts';
 
 export interface SwarmOptions {
   readonly torrent: Torrent;
@@ -47,10 +46,7 @@ export class Swarm {
   readonly #hungry = new Set<Peer>();
   #commands: SwarmCommand[] = [];
   #now: Ms = 0;
-  #down: Meter | null = null;
-  #up: Meter | null = null;
-  #wastedBytes = 0;
-  #hashFailures = 0;
+  readonly #tally = new Tally();
   #nextRoundAt: Ms = Number.NEGATIVE_INFINITY;
   #nextKeepAliveAt: Ms = Number.NEGATIVE_INFINITY;
   #announcing = false;
@@ -74,8 +70,7 @@ export class Swarm {
   /** The only way in. `now` never runs backwards. */
   handle(event: SwarmEvent, now: Ms): void {
     this.#now = now;
-    this.#down ??= new Meter(now);
-    this.#up ??= new Meter(now);
+    this.#tally.begin(now);
     switch (event.type) {
       case 'peerConnected':
         return this.#peerConnected(event);
@@ -107,11 +102,10 @@ export class Swarm {
   /** The only way out: does what is due and empties the list of orders. Call it after events, and at `deadline`. */
   take(now: Ms): SwarmCommand[] {
     this.#now = now;
-    if (this.#state === 'here') this.#housekeeping();
+    const here = this.#state === 'here';
+    if (here) this.#housekeeping();
     this.#fillPipelines();
-    if (this.#state === 'here') {
-      this.#showing.tell(this.#members.all(), this.#up?.rate(now) ?? 0, now, this.#commands);
-    }
+    if (here) this.#showing.tell(this.#members.all(), this.#tally.upBytesPerSec(now), now, this.#commands);
     this.#upload.serve(this.#members.all(), now, this.#commands);
     this.#announce();
     if (this.#state === 'leaving') this.#finishLeaving();
@@ -146,25 +140,7 @@ export class Swarm {
   }
 
   view(now: Ms): SwarmView {
-    let seeders = 0;
-    for (const peer of this.#members.all()) if (peer.isSeeder || peer.uploadOnly) seeders++;
-    return {
-      pieceCount: this.#torrent.pieceCount,
-      piecesHave: this.#have.count,
-      bytesLeft: bytesMissing(this.#torrent, this.#have),
-      downloadedBytes: this.#down?.totalBytes ?? 0,
-      uploadedBytes: this.#up?.totalBytes ?? 0,
-      wastedBytes: this.#wastedBytes,
-      hashFailures: this.#hashFailures,
-      downBytesPerSec: this.#down?.rate(now) ?? 0,
-      upBytesPerSec: this.#up?.rate(now) ?? 0,
-      peers: this.#members.size,
-      seedersConnected: seeders,
-      leechersConnected: this.#members.size - seeders,
-      trackerSeeders: this.#schedule.seeders,
-      trackerLeechers: this.#schedule.leechers,
-      trackerProblem: this.#schedule.problem,
-    };
+    return viewOf(this.#torrent, this.#have, this.#members.all(), this.#schedule, this.#tally, now);
   }
 
   #peerConnected(event: Extract<SwarmEvent, { type: 'peerConnected' }>): void {
@@ -225,7 +201,7 @@ export class Swarm {
       case 'blockArrived':
         return this.#blockArrived(peer, event);
       case 'blockUnwanted':
-        this.#wastedBytes += event.length;
+        this.#tally.wastedBytes += event.length;
         if (!this.#download.excuses(peer, event)) {
           this.#drop(peer, `sent a block that was never asked for (piece ${event.piece} at ${event.begin})`);
         }
@@ -233,7 +209,7 @@ export class Swarm {
       case 'sent':
         peer.sendingBytes -= event.bytes;
         peer.up.add(event.bytes, this.#now);
-        return this.#up?.add(event.bytes, this.#now);
+        return this.#tally.sent(event.bytes, this.#now);
     }
   }
 
@@ -290,7 +266,7 @@ export class Swarm {
   }
 
   #blockArrived(peer: Peer, event: Stretch): void {
-    this.#down?.add(event.length, this.#now);
+    this.#tally.received(event.length, this.#now);
     this.#hungry.add(peer);
     const { piece, begin, length } = event;
     let whole = false;
@@ -303,8 +279,8 @@ export class Swarm {
 
   #pieceChecked(piece: number, good: boolean): void {
     if (good) return void this.#commands.push({ type: 'write', piece });
-    this.#hashFailures++;
-    this.#wastedBytes += pieceSize(this.#torrent, piece);
+    this.#tally.hashFailures++;
+    this.#tally.wastedBytes += pieceSize(this.#torrent, piece);
     this.#commands.push({ type: 'forget', piece });
     const sources = this.#picker.failed(piece);
     const guilty = sources.length === 1 ? this.#members.get(sources[0]!) : undefined;
@@ -318,7 +294,8 @@ export class Swarm {
   #pieceWritten(piece: number): void {
     const fresh = this.#have.set(piece);
     assert(fresh, 'a piece is written once');
-    this.#showing.gained(piece, this.#picker.finished(piece));
+    const sources = this.#picker.finished(piece).filter((slot) => this.#members.get(slot) !== undefined);
+    this.#showing.gained(piece, sources, this.#commands);
     this.#commands.push({ type: 'forget', piece });
     for (const peer of this.#members.all()) {
       if (peer.field.has(piece)) {

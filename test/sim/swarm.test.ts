@@ -147,9 +147,9 @@ for (const pieceLength of [128 * KIB, 2 * MIB]) {
       const { world, seeder, nodes } = prepare({ seed, leechers: 24, pieceLength });
       world.run(() => seeder.sentBytes >= 0.7 * world.torrent.length, PATIENCE_MS);
       seeder.die();
+      world.run(() => false, world.now + 20_000);
       const left = together(nodes).count;
       assert.ok(left < world.torrent.pieceCount);
-      world.run(() => false, world.now + 20_000);
       for (const node of nodes) assert.equal(node.have.count, left, `seed ${seed}, node ${node.index}`);
     }
   });

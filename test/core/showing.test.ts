@@ -1,0 +1,67 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Bitfield } from '../../agent/core/bitfield.ts';
+import type { SwarmCommand } from '../../agent/core/events.ts';
+import { LIMITS } from '../../agent/core/limits.ts';
+import { Showing } from '../../agent/core/showing.ts';
+import { KIB } from '../../agent/core/units.ts';
+import { peerOf } from './peers.ts';
+
+const PIECES = 12;
+
+function haves(commands: SwarmCommand[]): string[] {
+  return commands.flatMap((command) =>
+    command.type === 'have' ? [`${command.piece} to ${command.slot}`] : [],
+  );
+}
+
+function crowd(...slots: number[]) {
+  return slots.map((slot) => {
+    const peer = peerOf(slot, PIECES);
+    peer.unchoked = true;
+    return peer;
+  });
+}
+
+test('the sender of a piece hears of it at once, the others together a little later, and who has it not at all', () => {
+  const have = new Bitfield(PIECES);
+  const showing = new Showing(have, 64 * KIB, LIMITS);
+  const peers = crowd(1, 2, 3);
+  const commands: SwarmCommand[] = [];
+  showing.gained(0, [1], commands);
+  assert.deepEqual(haves(commands.splice(0)), ['0 to 1']);
+  showing.tell(peers, 0, 10, commands);
+  assert.deepEqual(haves(commands.splice(0)), ['0 to 2', '0 to 3']);
+  peers[2]!.field.set(4);
+  showing.gained(4, [2], commands);
+  showing.gained(5, [2], commands);
+  commands.length = 0;
+  showing.tell(peers, 0, 10 + LIMITS.haveMs - 1, commands);
+  assert.deepEqual(haves(commands), []);
+  assert.equal(showing.deadline(), 10 + LIMITS.haveMs);
+  showing.tell(peers, 0, 10 + LIMITS.haveMs, commands);
+  assert.deepEqual(haves(commands), ['4 to 1', '5 to 1', '5 to 3']);
+  assert.equal(showing.deadline(), Number.POSITIVE_INFINITY);
+});
+
+test('a node that is whole from the start shows nothing at first, each piece once, and everything in the end', () => {
+  const showing = new Showing(Bitfield.full(PIECES), 64 * KIB, LIMITS);
+  const peers = crowd(1, 2);
+  const commands: SwarmCommand[] = [];
+  showing.greet(peers[0]!, commands);
+  assert.deepEqual(commands.splice(0), [{ type: 'sendField', slot: 1, none: true }]);
+  showing.tell(peers, 0, 0, commands);
+  const first = haves(commands.splice(0));
+  assert.equal(first.length, LIMITS.shownMin);
+  assert.deepEqual(first.slice(0, 4), ['0 to 1', '1 to 2', '2 to 1', '3 to 2']);
+  for (let piece = 0; piece < PIECES; piece++) {
+    peers[piece % 2]!.field.set(piece);
+    showing.seen(piece);
+  }
+  assert.ok(showing.isSuperSeeding);
+  showing.tell(peers, 0, 1, commands);
+  assert.ok(!showing.isSuperSeeding);
+  assert.equal(haves(commands.splice(0)).length, PIECES);
+  showing.greet(peers[0]!, commands);
+  assert.deepEqual(commands, [{ type: 'sendField', slot: 1, none: false }]);
+});

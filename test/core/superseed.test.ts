@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Bitfield } from '../../agent/core/bitfield.ts';
+import { Rng } from '../../agent/core/rng.ts';
+import { type Audience, SuperSeed } from '../../agent/core/superseed.ts';
+
+const PATIENCE_MS = 1000;
+
+function audience(...slots: number[]): Audience[] {
+  return slots.map((slot) => ({ slot, field: new Bitfield(1) }));
+}
+
+/** All that is shown at `now`. */
+function shown(seed: SuperSeed, peers: Audience[], most: number, now = 0) {
+  const pairs: string[] = [];
+  for (let next = seed.next(peers, most, now); next !== null; next = seed.next(peers, most, now)) {
+    pairs.push(`${next.piece} to ${next.slot}`);
+  }
+  return pairs;
+}
+
+test('pieces go out in the order of the file, each to one peer, to every peer in turn', () => {
+  const seed = new SuperSeed(5, PATIENCE_MS);
+  assert.deepEqual(shown(seed, audience(7, 8, 9), 4), ['0 to 7', '1 to 8', '2 to 9', '3 to 7']);
+});
+
+test('the next one goes to who has taken its own', () => {
+  const seed = new SuperSeed(5, PATIENCE_MS);
+  shown(seed, audience(7, 8), 2);
+  assert.deepEqual(shown(seed, audience(7, 8), 2), []);
+  seed.seen(1);
+  assert.deepEqual(shown(seed, audience(7, 8), 2), ['2 to 8']);
+});
+
+test('what others have already is not shown, and all is done when somebody has each piece', () => {
+  const seed = new SuperSeed(3, PATIENCE_MS);
+  seed.seen(1);
+  assert.deepEqual(shown(seed, audience(7), 9), ['0 to 7', '2 to 7']);
+  assert.ok(!seed.isDone);
+  seed.seen(0);
+  seed.seen(2);
+  assert.ok(seed.isDone);
+});
+
+test('what a peer took away with it, or does not take, is shown to another', () => {
+  const seed = new SuperSeed(2, PATIENCE_MS);
+  assert.deepEqual(shown(seed, audience(7, 8), 2), ['0 to 7', '1 to 8']);
+  seed.gone(7);
+  assert.deepEqual(shown(seed, audience(8, 9), 2), ['0 to 9']);
+  seed.expire(PATIENCE_MS);
+  assert.deepEqual(shown(seed, audience(8, 9), 2, PATIENCE_MS), ['0 to 8', '1 to 9']);
+});
+
+test('whatever peers do, every piece is out in the end', () => {
+  for (let round = 0; round < 200; round++) {
+    const rng = new Rng(round);
+    const pieces = 1 + rng.below(20);
+    const seed = new SuperSeed(pieces, PATIENCE_MS);
+    const under = new Map<number, number>();
+    let now = 0;
+    for (let turn = 0; turn < 2000 && !seed.isDone; turn++) {
+      now += rng.below(100);
+      seed.expire(now);
+      const next = seed.next(audience(1, 2, 3), 4, now);
+      if (next !== null) under.set(next.piece, next.slot);
+      const [taken] = [...under.keys()].sort(() => rng.next() - 0.5);
+      if (rng.below(20) === 0) seed.gone(1 + rng.below(3));
+      if (taken !== undefined && rng.below(2) === 0) {
+        seed.seen(taken);
+        under.delete(taken);
+      }
+    }
+    assert.ok(seed.isDone, `seed ${round}`);
+  }
+});
