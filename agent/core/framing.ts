@@ -10,6 +10,7 @@ const PROTOCOL = Uint8Array.from('\x13BitTorrent protocol', (letter) => letter.c
 const BLOCK_HEADER_BYTES = 13;
 /** No message is longer: the bitfield of the most pieces that a torrent may have is a quarter of it. */
 const MESSAGE_MAX = MIB;
+const HAVE_MESSAGE_BYTES = 9;
 /** Extension messages and ids that we do not know: BEP 9 needs 16 KiB and a little. */
 const OTHER_MESSAGE_MAX = 64 * KIB;
 /** The first memory for incomplete messages: it grows to what comes, and shrinks again after a large bitfield. */
@@ -17,7 +18,7 @@ const HELD_BYTES = 256;
 /** A bitfield before the number of pieces is known (magnet). */
 const BITFIELD_MAX = 2 ** 18;
 
-export const MESSAGE = { bitfield: 5, request: 6, piece: 7, port: 9, extended: 20 } as const;
+export const MESSAGE = { have: 4, bitfield: 5, request: 6, piece: 7, port: 9, extended: 20 } as const;
 
 /** Whole lengths of the messages that have one length, by id: BEP 3 and BEP 6. */
 const FIXED_LENGTH = new Map([
@@ -204,6 +205,22 @@ export class Framer {
 
 function u32(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+/** A BEP 3 `have` message. */
+export function haveMessage(piece: number): Uint8Array {
+  const bytes = new Uint8Array(HAVE_MESSAGE_BYTES);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, HAVE_MESSAGE_BYTES - 4);
+  view.setUint8(4, MESSAGE.have);
+  view.setUint32(5, piece);
+  return bytes;
+}
+
+/** The piece of a whole `have` message; null when the message is not as long as one is. */
+export function pieceOfHave(message: Uint8Array): number | null {
+  if (message.length !== HAVE_MESSAGE_BYTES) return null;
+  return new DataView(message.buffer, message.byteOffset).getUint32(5);
 }
 
 /** BEP 3 `request` messages for every block of a stretch, in one piece of memory. */

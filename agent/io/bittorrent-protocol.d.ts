@@ -24,7 +24,6 @@ declare module 'bittorrent-protocol' {
     unchoke(): void;
     interested(): void;
     uninterested(): void;
-    have(piece: number): void;
     haveAll(): void;
     haveNone(): void;
     bitfield(bytes: Uint8Array): void;

@@ -7,7 +7,7 @@ import utMetadata from 'ut_metadata';
 import type { Bitfield } from '../core/bitfield.ts';
 import type { Stretch } from '../core/events.ts';
 import { screenExtension } from '../core/extension.ts';
-import { Framer, MESSAGE, requestMessages } from '../core/framing.ts';
+import { Framer, haveMessage, MESSAGE, pieceOfHave, requestMessages } from '../core/framing.ts';
 import type { Link, PeerMessage, Self, Subject, WireListener, WireMessage, WirePort } from '../core/ports.ts';
 import { hex } from '../core/units.ts';
 
@@ -29,6 +29,7 @@ class Conversation implements WirePort {
   #subject: Subject | null;
   #outbox: Uint8Array[] = [];
   #closed = false;
+  #fieldTold = false;
 
   constructor(link: Link, self: Self, subject: Subject | null, listener: WireListener) {
     this.#link = link;
@@ -66,7 +67,8 @@ class Conversation implements WirePort {
     const wire = this.#wire;
     switch (message.type) {
       case 'have':
-        return wire.have(message.piece);
+        this.#drain();
+        return void this.#outbox.push(haveMessage(message.piece));
       case 'cancel':
         return wire.cancel(message.piece, message.begin, message.length);
       case 'reject':
@@ -162,7 +164,10 @@ class Conversation implements WirePort {
   /** A single-meaning message is told at once; what needs understanding goes through the Wire. */
   #message(id: number, bytes: Uint8Array): void {
     if (this.#closed) return;
-    if (id === -1 || id === MESSAGE.port) this.#listener.said({ type: 'heard' });
+    // By far the most messages. Until the Wire has told of the field they take its way, to stay behind it.
+    const had = this.#fieldTold && id === MESSAGE.have ? pieceOfHave(bytes) : null;
+    if (had !== null) this.#listener.said({ type: 'had', piece: had });
+    else if (id === -1 || id === MESSAGE.port) this.#listener.said({ type: 'heard' });
     else if (id === MESSAGE.extended) this.#extension(bytes);
     else if (id < MESSAGE.extended) this.#wire.write(bytes.slice());
   }
@@ -192,11 +197,18 @@ class Conversation implements WirePort {
     wire.on('unchoke', () => said({ type: 'unchoked' }));
     wire.on('interested', () => said({ type: 'interested' }));
     wire.on('uninterested', () => said({ type: 'uninterested' }));
-    wire.on('have', (piece: number) => said({ type: 'had', piece: piece >>> 0 }));
     wire.on('bitfield', (field: { buffer: Uint8Array }) =>
-      said({ type: 'fieldArrived', bytes: field.buffer }),
+      hasField({ type: 'fieldArrived', bytes: field.buffer }),
     );
-    wire.on('have-all', () => said({ type: 'hadAll' }));
+    const hasField = (message: PeerMessage) => {
+      this.#fieldTold = true;
+      said(message);
+    };
+    wire.on('have', (piece: number) => hasField({ type: 'had', piece: piece >>> 0 }));
+    wire.on('have-all', () => hasField({ type: 'hadAll' }));
+    wire.on('have-none', () => {
+      this.#fieldTold = true;
+    });
     wire.on('cancel', tell('cancelled'));
     wire.on('reject', tell('rejected'));
     wire.on('extended', (kind: string | number, message: Record<string, unknown>) => {
