@@ -55,7 +55,7 @@ export const LIMITS: Limits = {
   dialingMax: 8,
   greetingMs: 10_000,
   uploadSlots: 50,
-  shownMin: 8,
+  shownMin: 12,
   shownMs: 200,
   shownPatienceMs: 10_000,
   chokeRoundMs: 2000,

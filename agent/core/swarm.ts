@@ -8,6 +8,7 @@ import type { Budget } from './budget.ts';
 import { Download } from './download.ts';
 import { assert } from './errors.ts';
 import type { Stretch, SwarmCommand, SwarmEvent } from './events.ts';
+import { gainInterest, loseInterest } from './interest.ts';
 import type { Limits } from './limits.ts';
 import { Members } from './members.ts';
 import { Peer } from './peer.ts';
@@ -109,9 +110,7 @@ export class Swarm {
     this.#upload.serve(this.#members.all(), now, this.#commands);
     this.#announce();
     if (this.#state === 'leaving') this.#finishLeaving();
-    const commands = this.#commands;
-    this.#commands = [];
-    return commands;
+    return this.#commands.splice(0);
   }
 
   /** When `take` next has something to do without an event. */
@@ -312,11 +311,8 @@ export class Swarm {
 
   #updateInterest(peer: Peer): void {
     if (this.#have.isFull && (peer.isSeeder || peer.uploadOnly)) return this.#drop(peer, 'both are complete');
-    const wanted = peer.useful > 0;
-    if (wanted === peer.wanted) return;
-    peer.wanted = wanted;
-    this.#commands.push({ type: wanted ? 'interested' : 'uninterested', slot: peer.slot });
-    if (wanted && !peer.chokesUs) this.#hungry.add(peer);
+    if (gainInterest(peer, this.#commands) && !peer.chokesUs) this.#hungry.add(peer);
+    if (this.#have.isFull) loseInterest(peer, this.#commands);
   }
 
   #everyoneHungry(): void {
@@ -343,7 +339,10 @@ export class Swarm {
     for (const peer of [...this.#members.all()]) {
       const neglect = this.#download.neglectOf(peer, this.#now);
       if (neglect !== null) this.#drop(peer, neglect);
-      else if (this.#download.checkStall(peer, this.#now)) stalled = true;
+      else {
+        stalled = this.#download.checkStall(peer, this.#now) || stalled;
+        loseInterest(peer, this.#commands);
+      }
     }
     if (stalled) this.#everyoneHungry();
     this.#rechoke(true);
@@ -360,8 +359,8 @@ export class Swarm {
 
   #rechoke(round: boolean): void {
     if (this.#state !== 'here') return;
-    const everybody = this.#showing.isSuperSeeding;
-    this.#upload.rechoke([...this.#members.all()], everybody, round, this.#now, this.#commands);
+    const { isSuperSeeding } = this.#showing;
+    this.#upload.rechoke([...this.#members.all()], isSuperSeeding, round, this.#now, this.#commands);
   }
 
   #announce(): void {

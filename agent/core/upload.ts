@@ -125,13 +125,15 @@ export class Upload {
   serve(peers: Iterable<Peer>, now: Ms, commands: SwarmCommand[]): number {
     const capped = this.#budget.bytesPerSec > 0;
     const stretchMax = capped ? CAPPED_SERVE_BYTES : SERVE_MAX_BYTES;
-    const queued = [...peers].filter((peer) => peer.queue.length > 0);
+    this.#waitsForBudget = false;
+    const queued: Peer[] = [];
+    for (const peer of peers) if (peer.queue.length > 0) queued.push(peer);
+    if (queued.length === 0) return 0;
     let waiting = [
       ...queued.filter((peer) => peer.slot > this.#lastServed),
       ...queued.filter((peer) => peer.slot <= this.#lastServed),
     ];
     let served = 0;
-    this.#waitsForBudget = false;
     while (waiting.length > 0) {
       const still: Peer[] = [];
       for (const peer of waiting) {
