@@ -15,7 +15,7 @@ export interface Limits {
   /** Super-seeding: pieces on their way at once, and the time of our upload rate that they shall cover. */
   readonly shownMin: number;
   readonly shownMs: Ms;
-  /** A peer that has not taken a piece so long after it was shown is not waited for. */
+  /** A piece that was shown and not taken is waited for so long, and for what our rate lets us expect. */
   readonly shownPatienceMs: Ms;
   readonly chokeRoundMs: Ms;
   /** A turn of the optimistic place, and of every place of a seeder. */
@@ -57,7 +57,7 @@ export const LIMITS: Limits = {
   uploadSlots: 50,
   shownMin: 12,
   shownMs: 200,
-  shownPatienceMs: 10_000,
+  shownPatienceMs: 2000,
   chokeRoundMs: 2000,
   chokeTurnMs: 4000,
   pipelineMin: 4,

@@ -23,7 +23,7 @@ export class Showing {
     this.#have = have;
     this.#limits = limits;
     this.#pieceLength = pieceLength;
-    this.#superSeed = have.isFull ? new SuperSeed(have.length, limits.shownPatienceMs) : null;
+    this.#superSeed = have.isFull ? new SuperSeed(have.length) : null;
   }
 
   /** We show each piece to one peer only, and look like a peer without pieces. */
@@ -75,12 +75,16 @@ export class Showing {
     commands: SwarmCommand[],
   ): void {
     superSeed.expire(now);
-    const { shownMin, shownMs } = this.#limits;
-    const most = Math.max(shownMin, Math.ceil((upBytesPerSec * shownMs) / 1000 / this.#pieceLength));
+    const { shownMin, shownMs, shownPatienceMs } = this.#limits;
+    const piecesPerMs = upBytesPerSec / 1000 / this.#pieceLength;
+    const most = Math.max(shownMin, Math.ceil(piecesPerMs * shownMs));
+    // Several times what all that is on its way should take; before anything has gone out nobody knows.
+    const patienceMs = piecesPerMs > 0 ? shownPatienceMs + (4 * most) / piecesPerMs : 10 * shownPatienceMs;
     const audience = peers.filter((peer) => peer.unchoked);
-    for (let next = superSeed.next(audience, most, now); next !== null; ) {
-      commands.push({ type: 'have', slot: next.slot, piece: next.piece });
-      next = superSeed.next(audience, most, now);
+    for (;;) {
+      const next = superSeed.next(audience, most, patienceMs, now);
+      if (next === null) break;
+      commands.push({ type: 'have', ...next });
     }
     if (!superSeed.isDone) return;
     this.#superSeed = null;

@@ -12,24 +12,31 @@ export interface Audience {
   readonly field: Bitfield;
 }
 
+/** What one peer has been shown. */
+interface Load {
+  /** 1 when it let the last one lie. */
+  silent: 0 | 1;
+  /** Pieces on their way to it. */
+  pieces: number;
+  lastAt: Ms;
+}
+
+const IDLE: Load = { silent: 0, pieces: 0, lastAt: -1 };
+
 const HIDDEN = 0;
 const SHOWN = 1;
 const OUT = 2;
 
 export class SuperSeed {
-  readonly #patienceMs: Ms;
   readonly #state: Uint8Array;
   /** Pieces on their way, oldest first: to whom, and when that peer will not be waited for any more. */
   readonly #shown = new Map<number, { slot: number; until: Ms }>();
-  /** How many pieces are on their way to each peer, and when it was last shown one. */
-  readonly #load = new Map<number, { pieces: number; lastAt: Ms }>();
+  readonly #load = new Map<number, Load>();
   #outCount = 0;
   /** No piece before this one is hidden. */
   #next = 0;
 
-  /** @param patienceMs a peer that has not taken what it was shown after so long is not waited for */
-  constructor(pieceCount: number, patienceMs: Ms) {
-    this.#patienceMs = patienceMs;
+  constructor(pieceCount: number) {
     this.#state = new Uint8Array(pieceCount);
   }
 
@@ -41,7 +48,8 @@ export class SuperSeed {
   /** Somebody has this piece. */
   seen(piece: number): void {
     if (this.#state[piece] === OUT) return;
-    this.#settle(piece);
+    const load = this.#settle(piece);
+    if (load !== undefined) load.silent = 0;
     this.#state[piece] = OUT;
     this.#outCount++;
   }
@@ -54,35 +62,42 @@ export class SuperSeed {
 
   /** Stops waiting for pieces that were shown too long ago. */
   expire(now: Ms): void {
-    for (const [piece, { until }] of this.#shown) {
-      if (until > now) return;
+    for (const [piece, { slot, until }] of this.#shown) {
+      if (until > now) continue;
       this.#hide(piece);
+      const load = this.#load.get(slot);
+      if (load !== undefined) load.silent = 1;
     }
   }
 
   /**
    * The next piece to show and to whom; null when `most` pieces are on their way, or nobody can take one. The peer
-   * that has least to fetch comes first, and of those the one that has waited longest.
+   * that has least to fetch comes first, and of those the one that has waited longest; last of all come those that let
+   * a piece lie. It is waited for `patienceMs`.
    */
-  next(audience: Iterable<Audience>, most: number, now: Ms): { slot: number; piece: number } | null {
+  next(
+    audience: Iterable<Audience>,
+    most: number,
+    patienceMs: Ms,
+    now: Ms,
+  ): { slot: number; piece: number } | null {
     if (this.#shown.size >= most) return null;
     while (this.#next < this.#state.length && this.#state[this.#next] !== HIDDEN) this.#next++;
     const piece = this.#next;
     if (piece === this.#state.length) return null;
     let slot = -1;
-    let least = { pieces: Number.POSITIVE_INFINITY, lastAt: 0 };
+    let least = IDLE;
     for (const peer of audience) {
       const load = this.#load.get(peer.slot) ?? IDLE;
-      const less = load.pieces - least.pieces;
-      if (less < 0 || (less === 0 && load.lastAt < least.lastAt)) {
-        slot = peer.slot;
-        least = load;
-      }
+      const less = load.silent - least.silent || load.pieces - least.pieces || load.lastAt - least.lastAt;
+      if (slot !== -1 && less >= 0) continue;
+      slot = peer.slot;
+      least = load;
     }
     if (slot === -1) return null;
     this.#state[piece] = SHOWN;
-    this.#shown.set(piece, { slot, until: now + this.#patienceMs });
-    this.#load.set(slot, { pieces: least.pieces + 1, lastAt: now });
+    this.#shown.set(piece, { slot, until: now + patienceMs });
+    this.#load.set(slot, { ...least, pieces: least.pieces + 1, lastAt: now });
     return { slot, piece };
   }
 
@@ -92,13 +107,12 @@ export class SuperSeed {
     this.#next = Math.min(this.#next, piece);
   }
 
-  #settle(piece: number): void {
+  #settle(piece: number): Load | undefined {
     const shown = this.#shown.get(piece);
-    if (shown === undefined) return;
+    if (shown === undefined) return undefined;
     this.#shown.delete(piece);
     const load = this.#load.get(shown.slot);
     if (load !== undefined) load.pieces--;
+    return load;
   }
 }
-
-const IDLE = { pieces: 0, lastAt: Number.NEGATIVE_INFINITY };

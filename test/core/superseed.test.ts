@@ -13,19 +13,23 @@ function audience(...slots: number[]): Audience[] {
 /** All that is shown at `now`. */
 function shown(seed: SuperSeed, peers: Audience[], most: number, now = 0) {
   const pairs: string[] = [];
-  for (let next = seed.next(peers, most, now); next !== null; next = seed.next(peers, most, now)) {
+  for (
+    let next = seed.next(peers, most, PATIENCE_MS, now);
+    next !== null;
+    next = seed.next(peers, most, PATIENCE_MS, now)
+  ) {
     pairs.push(`${next.piece} to ${next.slot}`);
   }
   return pairs;
 }
 
 test('pieces go out in the order of the file, each to one peer, to every peer in turn', () => {
-  const seed = new SuperSeed(5, PATIENCE_MS);
+  const seed = new SuperSeed(5);
   assert.deepEqual(shown(seed, audience(7, 8, 9), 4), ['0 to 7', '1 to 8', '2 to 9', '3 to 7']);
 });
 
 test('the next one goes to who has taken its own', () => {
-  const seed = new SuperSeed(5, PATIENCE_MS);
+  const seed = new SuperSeed(5);
   shown(seed, audience(7, 8), 2);
   assert.deepEqual(shown(seed, audience(7, 8), 2), []);
   seed.seen(1);
@@ -33,7 +37,7 @@ test('the next one goes to who has taken its own', () => {
 });
 
 test('what others have already is not shown, and all is done when somebody has each piece', () => {
-  const seed = new SuperSeed(3, PATIENCE_MS);
+  const seed = new SuperSeed(3);
   seed.seen(1);
   assert.deepEqual(shown(seed, audience(7), 9), ['0 to 7', '2 to 7']);
   assert.ok(!seed.isDone);
@@ -43,7 +47,7 @@ test('what others have already is not shown, and all is done when somebody has e
 });
 
 test('what a peer took away with it, or does not take, is shown to another', () => {
-  const seed = new SuperSeed(2, PATIENCE_MS);
+  const seed = new SuperSeed(2);
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['0 to 7', '1 to 8']);
   seed.gone(7);
   assert.deepEqual(shown(seed, audience(8, 9), 2), ['0 to 9']);
@@ -51,17 +55,28 @@ test('what a peer took away with it, or does not take, is shown to another', () 
   assert.deepEqual(shown(seed, audience(8, 9), 2, PATIENCE_MS), ['0 to 8', '1 to 9']);
 });
 
+test('who lets a piece lie comes last, until it has taken one', () => {
+  const seed = new SuperSeed(9);
+  assert.deepEqual(shown(seed, audience(7, 8), 2), ['0 to 7', '1 to 8']);
+  seed.seen(1);
+  seed.expire(PATIENCE_MS);
+  assert.deepEqual(shown(seed, audience(7, 8), 3, PATIENCE_MS), ['0 to 8', '2 to 8', '3 to 8']);
+  assert.deepEqual(shown(seed, audience(7), 4, PATIENCE_MS), ['4 to 7']);
+  seed.seen(4);
+  assert.deepEqual(shown(seed, audience(7, 8), 4, PATIENCE_MS), ['5 to 7']);
+});
+
 test('whatever peers do, every piece is out in the end', () => {
   for (let round = 0; round < 200; round++) {
     const rng = new Rng(round);
     const pieces = 1 + rng.below(20);
-    const seed = new SuperSeed(pieces, PATIENCE_MS);
+    const seed = new SuperSeed(pieces);
     const under = new Map<number, number>();
     let now = 0;
     for (let turn = 0; turn < 2000 && !seed.isDone; turn++) {
       now += rng.below(100);
       seed.expire(now);
-      const next = seed.next(audience(1, 2, 3), 4, now);
+      const next = seed.next(audience(1, 2, 3), 4, PATIENCE_MS, now);
       if (next !== null) under.set(next.piece, next.slot);
       const [taken] = [...under.keys()].sort(() => rng.next() - 0.5);
       if (rng.below(20) === 0) seed.gone(1 + rng.below(3));
