@@ -37,7 +37,7 @@ export type SwarmEvent =
   /** BEP 10 handshake: BEP 21's upload_only, how many requests it queues, where it listens (0: not said). */
   | { type: 'extended'; slot: number; uploadOnly: boolean; requestsMax: number; port: number }
   | ({ type: 'requested' | 'cancelled' | 'rejected'; slot: number } & Stretch)
-  /** Blocks in a row, each of which `accepts` said yes to, lie in the piece's buffer. */
+  /** A block that `accepts` said yes to lies in the piece's buffer. */
   | ({ type: 'blockArrived'; slot: number } & Stretch)
   /** A block that `accepts` said no to was thrown away. */
   | ({ type: 'blockUnwanted'; slot: number } & Stretch)

@@ -16,7 +16,7 @@ import { Picker } from './picker.ts';
 import type { Rng } from './rng.ts';
 import { Showing } from './showing.ts';
 import { pieceSize, type Torrent } from './torrent.ts';
-import { BLOCK_BYTES, type Ms } from './units.ts';
+import type { Ms } from './units.ts';
 import { Upload } from './upload.ts';
 import { type SwarmView, Tally, viewOf } from './view.ts';
 
@@ -267,13 +267,8 @@ export class Swarm {
   #blockArrived(peer: Peer, event: Stretch): void {
     this.#tally.received(event.length, this.#now);
     this.#hungry.add(peer);
-    const { piece, begin, length } = event;
-    let whole = false;
-    for (let at = begin; at < begin + length; at += BLOCK_BYTES) {
-      const block = { piece, begin: at, length: Math.min(BLOCK_BYTES, begin + length - at) };
-      whole = this.#download.arrived(peer, block, this.#members.all(), this.#now, this.#commands);
-    }
-    if (whole) this.#commands.push({ type: 'check', piece });
+    const whole = this.#download.arrived(peer, event, this.#members.all(), this.#now, this.#commands);
+    if (whole) this.#commands.push({ type: 'check', piece: event.piece });
   }
 
   #pieceChecked(piece: number, good: boolean): void {
