@@ -86,8 +86,8 @@ test: packages-test types lint ## check, and every test but benchmarks, the lab 
 sim: node_modules/.package-lock.json ## swarms in the simulator: fixed seeds and a fresh one, faults, floors of efficiency
 	$(NODE_TEST) test/sim/*.test.ts
 
-# The longest first: the others run beside it, where it waits for its machines.
-BOOT_TESTS := test/boot/cluster.test.ts test/boot/loaders.test.ts test/boot/disks.test.ts test/boot/init.test.ts
+# The first takes longest, and while it waits for one machine the others have a processor: the heaviest of them come last.
+BOOT_TESTS := test/boot/cluster.test.ts test/boot/disks.test.ts test/boot/init.test.ts test/boot/loaders.test.ts
 # Each file has namespaces of its own (test/boot/lab.ts): nothing of it outlives the test, however that ends.
 OWN_ROOM := unshare --net --mount --pid --fork --kill-child --mount-proc
 
