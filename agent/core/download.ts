@@ -3,6 +3,7 @@
 
 import type { Stretch, SwarmCommand } from './events.ts';
 import type { Limits } from './limits.ts';
+import { Meter } from './meter.ts';
 import type { Peer } from './peer.ts';
 import type { Picker } from './picker.ts';
 import { pieceSize, type Torrent } from './torrent.ts';
@@ -19,9 +20,12 @@ export class Download {
   readonly #picker: Picker;
   readonly #limits: Limits;
   readonly #picked: Stretch[] = [];
+  readonly #rate: Meter;
+  #bestBytesPerSec = 0;
   #repeatAt: Ms = Number.POSITIVE_INFINITY;
 
   constructor(torrent: Torrent, picker: Picker, limits: Limits) {
+    this.#rate = new Meter(0);
     this.#torrent = torrent;
     this.#picker = picker;
     this.#limits = limits;
@@ -41,15 +45,16 @@ export class Download {
     return peer.excused.delete(key) || this.#forgetRequest(peer, key);
   }
 
-  /** Keeps the peer's pipeline full. */
-  fill(peer: Peer, now: Ms, commands: SwarmCommand[]): void {
-    const depth = this.#depth(peer, now);
+  /** Keeps the peer's pipeline full; `givers` is how many peers may be asked for something now. */
+  fill(peer: Peer, givers: number, now: Ms, commands: SwarmCommand[]): void {
+    const depth = this.#depth(peer, givers, now);
     const room = depth - peer.asked.size;
     // Half a pipeline at a time: each message is a packet.
     if (room < depth / 2) return;
     const picked = this.#picked;
     picked.length = 0;
     const taken = this.#picker.pick(peer.slot, peer.field, room, picked);
+    peer.dry = taken < room;
     for (const piece of this.#picker.takeStranded()) commands.push({ type: 'forget', piece });
     if (taken === 0 && this.#isTimeToRepeat(now)) {
       this.#picker.pickAgain(peer.field, Math.min(room, REPEAT_BLOCKS), (key) => peer.asked.has(key), picked);
@@ -86,6 +91,7 @@ export class Download {
     const late = !peer.asked.delete(key);
     if (late) peer.excused.delete(key);
     peer.down.add(stretch.length, now);
+    this.#rate.add(stretch.length, now);
     peer.waitingSince = now;
     peer.snubbed = false;
     if (late || this.#picker.isShared(stretch.piece, block)) {
@@ -140,12 +146,19 @@ export class Download {
     return true;
   }
 
-  /** How many requests to keep under way: what the peer sends in `pipelineMs`, within bounds. */
-  #depth(peer: Peer, now: Ms): number {
+  /**
+   * How many requests to keep under way: a fair share of what comes in `pipelineMs` at the best rate so far, within
+   * bounds. By the peer's own rate a node that fell behind would ask for less and stay behind. With few givers more
+   * time is covered: there are programs that serve twice a second.
+   */
+  #depth(peer: Peer, givers: number, now: Ms): number {
     if (peer.snubbed) return 1;
-    const { pipelineMin, pipelineMax, pipelineMs } = this.#limits;
-    const covered = (peer.down.rate(now) * pipelineMs) / 1000 / BLOCK_BYTES;
-    return Math.min(pipelineMin + Math.ceil(covered), pipelineMax, peer.requestsMax);
+    const { pipelineMin, pipelineMax, pipelineBytes, pipelineMs } = this.#limits;
+    this.#bestBytesPerSec = Math.max(this.#bestBytesPerSec, this.#rate.rate(now));
+    const coveredMs = pipelineMs * (1 + 2 / givers);
+    const bytes = Math.max(pipelineBytes, (this.#bestBytesPerSec * coveredMs) / 1000);
+    const share = Math.ceil(bytes / BLOCK_BYTES / givers);
+    return Math.min(Math.max(pipelineMin, share), pipelineMax, peer.requestsMax);
   }
 
   #isBlock({ piece, begin, length }: Stretch): boolean {

@@ -15,14 +15,18 @@ export interface Limits {
   /** Super-seeding: pieces on their way at once, and the time of our upload rate that they shall cover. */
   readonly shownMin: number;
   readonly shownMs: Ms;
+  /** A piece counts as spread by whom it was shown to once so many peers have it. */
+  readonly shownSpread: number;
   /** A piece that was shown and not taken is waited for so long, and for what our rate lets us expect. */
   readonly shownPatienceMs: Ms;
   readonly chokeRoundMs: Ms;
   /** A turn of the optimistic place, and of every place of a seeder. */
   readonly chokeTurnMs: Ms;
-  /** Requests kept under way with a peer: the floor, the ceiling, and the time of its rate that they shall cover. */
+  /** Requests kept under way with one peer: the floor and the ceiling. */
   readonly pipelineMin: number;
   readonly pipelineMax: number;
+  /** With all peers together: the least, and the time of our download rate that they shall cover. */
+  readonly pipelineBytes: number;
   readonly pipelineMs: Ms;
   /** Endgame: a block that has not come for so long may be asked of a second peer. */
   readonly repeatMs: Ms;
@@ -33,7 +37,7 @@ export interface Limits {
   /** A peer from which nothing at all is heard for so long is dropped (BEP 3: two minutes and some). */
   readonly silentMs: Ms;
   readonly keepAliveMs: Ms;
-  /** New pieces are told together, so far apart. */
+  /** New pieces are told together, about so far apart. */
   readonly haveMs: Ms;
   /** Memory for pieces in progress. */
   readonly activeBytes: number;
@@ -55,14 +59,16 @@ export const LIMITS: Limits = {
   dialingMax: 8,
   greetingMs: 10_000,
   uploadSlots: 50,
-  shownMin: 12,
+  shownMin: 16,
   shownMs: 200,
+  shownSpread: 3,
   shownPatienceMs: 2000,
   chokeRoundMs: 2000,
   chokeTurnMs: 4000,
-  pipelineMin: 4,
+  pipelineMin: 2,
   pipelineMax: 128,
-  pipelineMs: 500,
+  pipelineBytes: 512 * KIB,
+  pipelineMs: 250,
   repeatMs: 500,
   stallMs: 10_000,
   stallDropMs: 60_000,

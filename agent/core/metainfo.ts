@@ -26,7 +26,7 @@ const PIECE_BYTES_MAX = 64 * MIB;
 
 /** The piece size policy: about this many pieces, within the two bounds. */
 const PIECES_WANTED = 2000;
-const PIECE_BYTES_WANTED_MIN = 64 * KIB;
+const PIECE_BYTES_WANTED_MIN = 32 * KIB;
 const PIECE_BYTES_WANTED_MAX = 4 * MIB;
 
 /** Bytes per piece for a new torrent of `sizeBytes`: a power of two, and at most PIECES_WANTED pieces where it may be. */

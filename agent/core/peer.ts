@@ -36,6 +36,8 @@ export class Peer {
   /** It owes blocks since then. */
   waitingSince: Ms = 0;
   snubbed = false;
+  /** For now it has nothing that we could ask of it. */
+  dry = false;
   readonly down: Meter;
 
   /** We let it download. */
@@ -65,6 +67,11 @@ export class Peer {
     this.heardAt = now;
     this.down = new Meter(now);
     this.up = new Meter(now);
+  }
+
+  /** It has something that we lack, and lets us have it. */
+  get gives(): boolean {
+    return this.wanted && !this.chokesUs;
   }
 
   get isSeeder(): boolean {

@@ -58,6 +58,7 @@ export class Picker {
   readonly #suspect = new Set<number>();
   readonly #stranded: number[] = [];
   #freeBlocks = 0;
+  #refused = false;
   #front = 0;
 
   /**
@@ -91,6 +92,19 @@ export class Picker {
     }
   }
 
+  /** A block of this missing piece may be asked of one more peer that has it. */
+  canAsk(piece: number): boolean {
+    const active = this.#active.get(piece);
+    return active === undefined || active.freeBlocks > 0;
+  }
+
+  /** Since the last call somebody was refused a piece, for too many were in progress. */
+  takeRefused(): boolean {
+    const refused = this.#refused;
+    this.#refused = false;
+    return refused;
+  }
+
   /** Marks up to `blocks` blocks as asked of `slot` and adds them to `out` as stretches. Returns how many. */
   pick(slot: number, field: Bitfield, blocks: number, out: Stretch[]): number {
     let left = blocks;
@@ -108,7 +122,10 @@ export class Picker {
     }
     while (left > 0) {
       const stranded = this.#active.size < this.#activeMax ? null : this.#findStranded();
-      if (stranded === -1) break;
+      if (stranded === -1) {
+        this.#refused = true;
+        break;
+      }
       const piece = this.#newPiece(field);
       if (piece === -1) break;
       if (stranded !== null) this.#giveUp(stranded);

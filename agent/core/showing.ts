@@ -6,12 +6,14 @@ import type { Bitfield } from './bitfield.ts';
 import type { SwarmCommand } from './events.ts';
 import type { Limits } from './limits.ts';
 import type { Peer } from './peer.ts';
+import type { Rng } from './rng.ts';
 import { SuperSeed } from './superseed.ts';
 import type { Ms } from './units.ts';
 
 export class Showing {
   readonly #have: Bitfield;
   readonly #limits: Limits;
+  readonly #rng: Rng;
   readonly #pieceLength: number;
   #superSeed: SuperSeed | null;
   /** Pieces that peers have not been told of, and who sent them. */
@@ -19,11 +21,12 @@ export class Showing {
   #tellAt: Ms = Number.NEGATIVE_INFINITY;
 
   /** A node that is whole from the start begins as a first seeder. */
-  constructor(have: Bitfield, pieceLength: number, limits: Limits) {
+  constructor(have: Bitfield, pieceLength: number, limits: Limits, rng: Rng) {
     this.#have = have;
     this.#limits = limits;
+    this.#rng = rng;
     this.#pieceLength = pieceLength;
-    this.#superSeed = have.isFull ? new SuperSeed(have.length) : null;
+    this.#superSeed = have.isFull ? new SuperSeed(have.length, limits.shownSpread) : null;
   }
 
   /** We show each piece to one peer only, and look like a peer without pieces. */
@@ -58,7 +61,8 @@ export class Showing {
     else if (this.#untold.length > 0 && now >= this.#tellAt) {
       for (const peer of peers) this.#tellPeer(peer, commands);
       this.#untold = [];
-      this.#tellAt = now + this.#limits.haveMs;
+      // Not all nodes in step: whoever always tells first would be asked for everything.
+      this.#tellAt = now + this.#limits.haveMs * (0.5 + this.#rng.next());
     }
   }
 

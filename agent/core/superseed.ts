@@ -16,7 +16,7 @@ export interface Audience {
 interface Load {
   /** 1 when it let the last one lie. */
   silent: 0 | 1;
-  /** Pieces on their way to it. */
+  /** Pieces on their way to it, and those that it has but few others. */
   pieces: number;
   lastAt: Ms;
 }
@@ -29,6 +29,10 @@ const OUT = 2;
 
 export class SuperSeed {
   readonly #state: Uint8Array;
+  readonly #spreadMin: number;
+  /** How many peers have each piece, and to whom it was shown; -1 once it is spread, or when nobody was shown it. */
+  readonly #holders: Uint16Array;
+  readonly #spreader: Int32Array;
   /** Pieces on their way, oldest first: to whom, and when that peer will not be waited for any more. */
   readonly #shown = new Map<number, { slot: number; until: Ms }>();
   readonly #load = new Map<number, Load>();
@@ -36,8 +40,12 @@ export class SuperSeed {
   /** No piece before this one is hidden. */
   #next = 0;
 
-  constructor(pieceCount: number) {
+  /** @param spreadMin a piece weighs on the peer that was shown it until so many have it */
+  constructor(pieceCount: number, spreadMin: number) {
     this.#state = new Uint8Array(pieceCount);
+    this.#spreadMin = spreadMin;
+    this.#holders = new Uint16Array(pieceCount);
+    this.#spreader = new Int32Array(pieceCount).fill(-1);
   }
 
   /** Somebody else has each piece. */
@@ -45,11 +53,13 @@ export class SuperSeed {
     return this.#outCount === this.#state.length;
   }
 
-  /** Somebody has this piece. */
+  /** One more peer has this piece. */
   seen(piece: number): void {
+    if (++this.#holders[piece]! === this.#spreadMin) this.#unload(piece);
     if (this.#state[piece] === OUT) return;
-    const load = this.#settle(piece);
+    const load = this.#load.get(this.#shown.get(piece)?.slot ?? -1);
     if (load !== undefined) load.silent = 0;
+    this.#shown.delete(piece);
     this.#state[piece] = OUT;
     this.#outCount++;
   }
@@ -72,8 +82,8 @@ export class SuperSeed {
 
   /**
    * The next piece to show and to whom; null when `most` pieces are on their way, or nobody can take one. The peer
-   * that has least to fetch comes first, and of those the one that has waited longest; last of all come those that let
-   * a piece lie. It is waited for `patienceMs`.
+   * that has least to fetch and to pass on comes first, so that those get more who spread faster (BEP 16), and of such
+   * the one that has waited longest; last of all come those that let a piece lie. It is waited for `patienceMs`.
    */
   next(
     audience: Iterable<Audience>,
@@ -97,22 +107,22 @@ export class SuperSeed {
     if (slot === -1) return null;
     this.#state[piece] = SHOWN;
     this.#shown.set(piece, { slot, until: now + patienceMs });
+    this.#spreader[piece] = slot;
     this.#load.set(slot, { ...least, pieces: least.pieces + 1, lastAt: now });
     return { slot, piece };
   }
 
   #hide(piece: number): void {
-    this.#settle(piece);
+    this.#shown.delete(piece);
+    this.#unload(piece);
     this.#state[piece] = HIDDEN;
     this.#next = Math.min(this.#next, piece);
   }
 
-  #settle(piece: number): Load | undefined {
-    const shown = this.#shown.get(piece);
-    if (shown === undefined) return undefined;
-    this.#shown.delete(piece);
-    const load = this.#load.get(shown.slot);
+  /** The piece does not weigh on whom it was shown to any more. */
+  #unload(piece: number): void {
+    const load = this.#load.get(this.#spreader[piece]!);
     if (load !== undefined) load.pieces--;
-    return load;
+    this.#spreader[piece] = -1;
   }
 }

@@ -8,6 +8,7 @@ import type { Budget } from './budget.ts';
 import { Download } from './download.ts';
 import { assert } from './errors.ts';
 import type { Stretch, SwarmCommand, SwarmEvent } from './events.ts';
+import { Hunger } from './hunger.ts';
 import { gainInterest, loseInterest } from './interest.ts';
 import type { Limits } from './limits.ts';
 import { Members } from './members.ts';
@@ -43,8 +44,7 @@ export class Swarm {
   readonly #upload: Upload;
   readonly #members: Members;
   readonly #showing: Showing;
-  /** Peers whose pipeline may have room. */
-  readonly #hungry = new Set<Peer>();
+  readonly #hunger: Hunger;
   #commands: SwarmCommand[] = [];
   #now: Ms = 0;
   readonly #tally = new Tally();
@@ -62,10 +62,11 @@ export class Swarm {
     this.#schedule = options.schedule;
     const activeMax = Math.max(4, Math.floor(limits.activeBytes / torrent.pieceLength));
     this.#picker = new Picker(torrent, have, rng, activeMax, limits.frontPieces);
+    this.#hunger = new Hunger(rng);
     this.#download = new Download(torrent, this.#picker, limits);
     this.#upload = new Upload(torrent, have, options.budget, limits);
     this.#members = new Members(options.peerId, limits, rng);
-    this.#showing = new Showing(have, torrent.pieceLength, limits);
+    this.#showing = new Showing(have, torrent.pieceLength, limits, rng);
   }
 
   /** The only way in. `now` never runs backwards. */
@@ -167,11 +168,10 @@ export class Swarm {
         peer.chokesUs = true;
         if (peer.fast) return;
         this.#download.releaseAll(peer);
-        return this.#everyoneHungry();
+        return this.#hunger.feedAll(this.#members.all());
       case 'unchoked':
         peer.chokesUs = false;
-        this.#hungry.add(peer);
-        return;
+        return this.#hunger.feed(peer);
       case 'interested':
       case 'uninterested':
         peer.interested = event.type === 'interested';
@@ -194,7 +194,7 @@ export class Swarm {
       case 'cancelled':
         return this.#upload.cancelled(peer, event, this.#commands);
       case 'rejected':
-        if (this.#download.rejected(peer, event)) this.#everyoneHungry();
+        if (this.#download.rejected(peer, event)) this.#hunger.feedAll(this.#members.all());
         else this.#drop(peer, 'rejected what was never asked for');
         return;
       case 'blockArrived':
@@ -217,8 +217,8 @@ export class Swarm {
     this.#picker.counted(peer.field, -1);
     this.#members.remove(peer, this.#now);
     this.#showing.gone(peer.slot);
-    this.#hungry.delete(peer);
-    this.#everyoneHungry();
+    this.#hunger.gone(peer);
+    this.#hunger.feedAll(this.#members.all());
     this.#rechoke(false);
     if (this.#state === 'here' && !this.#have.isFull) this.#schedule.hurry(this.#now);
   }
@@ -233,7 +233,7 @@ export class Swarm {
     if (!this.#have.has(piece)) {
       peer.useful++;
       this.#updateInterest(peer);
-      if (!peer.chokesUs) this.#hungry.add(peer);
+      if (this.#picker.canAsk(piece)) this.#hunger.feed(peer);
     } else if (peer.isSeeder) this.#updateInterest(peer);
   }
 
@@ -266,7 +266,7 @@ export class Swarm {
 
   #blockArrived(peer: Peer, event: Stretch): void {
     this.#tally.received(event.length, this.#now);
-    this.#hungry.add(peer);
+    this.#hunger.served(peer);
     const whole = this.#download.arrived(peer, event, this.#members.all(), this.#now, this.#commands);
     if (whole) this.#commands.push({ type: 'check', piece: event.piece });
   }
@@ -282,7 +282,7 @@ export class Swarm {
       this.#members.ban(guilty);
       this.#drop(guilty, `sent bytes of piece ${piece} that fail its hash`, true);
     }
-    this.#everyoneHungry();
+    this.#hunger.feedAll(this.#members.all());
   }
 
   #pieceWritten(piece: number): void {
@@ -301,26 +301,20 @@ export class Swarm {
       this.#schedule.completed(this.#now);
       this.#commands.push({ type: 'complete' });
       for (const peer of this.#members.all()) this.#updateInterest(peer);
-    } else this.#everyoneHungry();
+    } else if (this.#picker.takeRefused()) this.#hunger.feedAll(this.#members.all());
   }
 
   #updateInterest(peer: Peer): void {
     if (this.#have.isFull && (peer.isSeeder || peer.uploadOnly)) return this.#drop(peer, 'both are complete');
-    if (gainInterest(peer, this.#commands) && !peer.chokesUs) this.#hungry.add(peer);
+    if (gainInterest(peer, this.#commands)) this.#hunger.feed(peer);
     if (this.#have.isFull) loseInterest(peer, this.#commands);
-  }
-
-  #everyoneHungry(): void {
-    for (const peer of this.#members.all()) if (peer.wanted && !peer.chokesUs) this.#hungry.add(peer);
   }
 
   #fillPipelines(): void {
     if (this.#state !== 'here') return;
-    if (this.#now >= this.#download.deadline()) this.#everyoneHungry();
-    for (const peer of this.#hungry) {
-      if (peer.wanted && !peer.chokesUs) this.#download.fill(peer, this.#now, this.#commands);
-    }
-    this.#hungry.clear();
+    if (this.#now >= this.#download.deadline()) this.#hunger.feedAll(this.#members.all());
+    const { asked, givers } = this.#hunger.take(this.#members.all());
+    for (const peer of asked) this.#download.fill(peer, givers, this.#now, this.#commands);
     this.#download.waveDone(this.#now);
   }
 
@@ -339,7 +333,7 @@ export class Swarm {
         loseInterest(peer, this.#commands);
       }
     }
-    if (stalled) this.#everyoneHungry();
+    if (stalled) this.#hunger.feedAll(this.#members.all());
     this.#rechoke(true);
     if (this.#now >= this.#nextKeepAliveAt) {
       this.#nextKeepAliveAt = this.#now + this.#limits.keepAliveMs;

@@ -25,7 +25,7 @@ function prepare() {
   }
   const fill = (peer: Peer, now: number) => {
     const commands: SwarmCommand[] = [];
-    download.fill(peer, now, commands);
+    download.fill(peer, peers.length, now, commands);
     return commands;
   };
   const arrive = (peer: Peer, stretch: Stretch, now: number) => {

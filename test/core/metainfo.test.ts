@@ -240,9 +240,9 @@ test('building refuses a name that is no file name', () => {
 });
 
 test('the size of pieces follows the size of the content', () => {
-  assert.equal(pieceLengthFor(1), 64 * KIB);
-  assert.equal(pieceLengthFor(2000 * 64 * KIB), 64 * KIB);
-  assert.equal(pieceLengthFor(2000 * 64 * KIB + 1), 128 * KIB);
+  assert.equal(pieceLengthFor(1), 32 * KIB);
+  assert.equal(pieceLengthFor(2000 * 32 * KIB), 32 * KIB);
+  assert.equal(pieceLengthFor(2000 * 32 * KIB + 1), 64 * KIB);
   assert.equal(pieceLengthFor(GIB), MIB);
   assert.equal(pieceLengthFor(100 * GIB), 4 * MIB);
 });

@@ -3,11 +3,12 @@ import { test } from 'node:test';
 import { Bitfield } from '../../agent/core/bitfield.ts';
 import type { SwarmCommand } from '../../agent/core/events.ts';
 import { LIMITS } from '../../agent/core/limits.ts';
+import { Rng } from '../../agent/core/rng.ts';
 import { Showing } from '../../agent/core/showing.ts';
 import { KIB } from '../../agent/core/units.ts';
 import { peerOf } from './peers.ts';
 
-const PIECES = 12;
+const PIECES = 24;
 
 function haves(commands: SwarmCommand[]): string[] {
   return commands.flatMap((command) =>
@@ -25,7 +26,7 @@ function crowd(...slots: number[]) {
 
 test('the sender of a piece hears of it at once, the others together a little later, and who has it not at all', () => {
   const have = new Bitfield(PIECES);
-  const showing = new Showing(have, 64 * KIB, LIMITS);
+  const showing = new Showing(have, 64 * KIB, LIMITS, new Rng(1));
   const peers = crowd(1, 2, 3);
   const commands: SwarmCommand[] = [];
   showing.gained(0, [1], commands);
@@ -36,16 +37,17 @@ test('the sender of a piece hears of it at once, the others together a little la
   showing.gained(4, [2], commands);
   showing.gained(5, [2], commands);
   commands.length = 0;
-  showing.tell(peers, 0, 10 + LIMITS.haveMs - 1, commands);
+  const due = showing.deadline();
+  assert.ok(due >= 10 + LIMITS.haveMs / 2 && due < 10 + 1.5 * LIMITS.haveMs, `due at ${due}`);
+  showing.tell(peers, 0, due - 1, commands);
   assert.deepEqual(haves(commands), []);
-  assert.equal(showing.deadline(), 10 + LIMITS.haveMs);
-  showing.tell(peers, 0, 10 + LIMITS.haveMs, commands);
+  showing.tell(peers, 0, due, commands);
   assert.deepEqual(haves(commands), ['4 to 1', '5 to 1', '5 to 3']);
   assert.equal(showing.deadline(), Number.POSITIVE_INFINITY);
 });
 
 test('a node that is whole from the start shows nothing at first, each piece once, and everything in the end', () => {
-  const showing = new Showing(Bitfield.full(PIECES), 64 * KIB, LIMITS);
+  const showing = new Showing(Bitfield.full(PIECES), 64 * KIB, LIMITS, new Rng(1));
   const peers = crowd(1, 2);
   const commands: SwarmCommand[] = [];
   showing.greet(peers[0]!, commands);

@@ -24,12 +24,12 @@ function shown(seed: SuperSeed, peers: Audience[], most: number, now = 0) {
 }
 
 test('pieces go out in the order of the file, each to one peer, to every peer in turn', () => {
-  const seed = new SuperSeed(5);
+  const seed = new SuperSeed(5, 1);
   assert.deepEqual(shown(seed, audience(7, 8, 9), 4), ['0 to 7', '1 to 8', '2 to 9', '3 to 7']);
 });
 
 test('the next one goes to who has taken its own', () => {
-  const seed = new SuperSeed(5);
+  const seed = new SuperSeed(5, 1);
   shown(seed, audience(7, 8), 2);
   assert.deepEqual(shown(seed, audience(7, 8), 2), []);
   seed.seen(1);
@@ -37,7 +37,7 @@ test('the next one goes to who has taken its own', () => {
 });
 
 test('what others have already is not shown, and all is done when somebody has each piece', () => {
-  const seed = new SuperSeed(3);
+  const seed = new SuperSeed(3, 1);
   seed.seen(1);
   assert.deepEqual(shown(seed, audience(7), 9), ['0 to 7', '2 to 7']);
   assert.ok(!seed.isDone);
@@ -47,7 +47,7 @@ test('what others have already is not shown, and all is done when somebody has e
 });
 
 test('what a peer took away with it, or does not take, is shown to another', () => {
-  const seed = new SuperSeed(2);
+  const seed = new SuperSeed(2, 1);
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['0 to 7', '1 to 8']);
   seed.gone(7);
   assert.deepEqual(shown(seed, audience(8, 9), 2), ['0 to 9']);
@@ -56,7 +56,7 @@ test('what a peer took away with it, or does not take, is shown to another', () 
 });
 
 test('who lets a piece lie comes last, until it has taken one', () => {
-  const seed = new SuperSeed(9);
+  const seed = new SuperSeed(9, 1);
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['0 to 7', '1 to 8']);
   seed.seen(1);
   seed.expire(PATIENCE_MS);
@@ -70,7 +70,7 @@ test('whatever peers do, every piece is out in the end', () => {
   for (let round = 0; round < 200; round++) {
     const rng = new Rng(round);
     const pieces = 1 + rng.below(20);
-    const seed = new SuperSeed(pieces);
+    const seed = new SuperSeed(pieces, 1);
     const under = new Map<number, number>();
     let now = 0;
     for (let turn = 0; turn < 2000 && !seed.isDone; turn++) {
@@ -87,4 +87,16 @@ test('whatever peers do, every piece is out in the end', () => {
     }
     assert.ok(seed.isDone, `seed ${round}`);
   }
+});
+
+test('a piece weighs on who was shown it until others have it too, so that more goes to who passes on faster', () => {
+  const seed = new SuperSeed(6, 2);
+  shown(seed, audience(7, 8), 2);
+  for (const piece of [0, 1]) seed.seen(piece);
+  seed.seen(1);
+  assert.deepEqual(shown(seed, audience(7, 8), 2, 1), ['2 to 8', '3 to 7']);
+  seed.seen(2);
+  seed.seen(2);
+  seed.seen(3);
+  assert.deepEqual(shown(seed, audience(7, 8), 1, 2), ['4 to 8']);
 });
