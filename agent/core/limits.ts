@@ -37,7 +37,8 @@ export interface Limits {
   /** A peer from which nothing at all is heard for so long is dropped (BEP 3: two minutes and some). */
   readonly silentMs: Ms;
   readonly keepAliveMs: Ms;
-  /** New pieces are told together, about so far apart. */
+  /** New pieces are told together: about so many, and not later than in about so long. */
+  readonly haves: number;
   readonly haveMs: Ms;
   /** Memory for pieces in progress. */
   readonly activeBytes: number;
@@ -74,7 +75,8 @@ export const LIMITS: Limits = {
   stallDropMs: 60_000,
   silentMs: 150_000,
   keepAliveMs: 60_000,
-  haveMs: 100,
+  haves: 8,
+  haveMs: 400,
   activeBytes: 64 * MIB,
   frontPieces: 0,
   queueMax: 512,

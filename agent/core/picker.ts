@@ -85,6 +85,11 @@ export class Picker {
     this.#availability[piece]!++;
   }
 
+  /** One peer at most is known to have it. */
+  isRare(piece: number): boolean {
+    return this.#availability[piece]! <= 1;
+  }
+
   /** A connected peer's whole bitfield came (+1) or went (-1). */
   counted(field: Bitfield, by: 1 | -1): void {
     for (let piece = 0; piece < field.length; piece++) {

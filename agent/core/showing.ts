@@ -16,9 +16,11 @@ export class Showing {
   readonly #rng: Rng;
   readonly #pieceLength: number;
   #superSeed: SuperSeed | null;
-  /** Pieces that peers have not been told of, and who sent them. */
+  /** Pieces that peers have not been told of, and who has heard all the same. */
   #untold: { piece: number; sources: readonly number[] }[] = [];
+  /** They are told then, or once there are so many. */
   #tellAt: Ms = Number.NEGATIVE_INFINITY;
+  #enough = 1;
 
   /** A node that is whole from the start begins as a first seeder. */
   constructor(have: Bitfield, pieceLength: number, limits: Limits, rng: Rng) {
@@ -39,7 +41,7 @@ export class Showing {
     commands.push({ type: 'sendField', slot: peer.slot, none: this.isSuperSeeding });
   }
 
-  /** A piece of ours is written. The peers of `sources`, who sent it, hear it at once: they may wait for that to go on. */
+  /** A piece of ours is written. The peers of `sources` hear it at once: they may wait for that to go on. */
   gained(piece: number, sources: readonly number[], commands: SwarmCommand[]): void {
     for (const slot of sources) commands.push({ type: 'have', slot, piece });
     this.#untold.push({ piece, sources });
@@ -58,11 +60,13 @@ export class Showing {
   /** Tells what is due. `upBytesPerSec`: what we upload now. */
   tell(peers: Iterable<Peer>, upBytesPerSec: number, now: Ms, commands: SwarmCommand[]): void {
     if (this.#superSeed !== null) this.#show(this.#superSeed, [...peers], upBytesPerSec, now, commands);
-    else if (this.#untold.length > 0 && now >= this.#tellAt) {
+    else if (this.#untold.length >= this.#enough || (this.#untold.length > 0 && now >= this.#tellAt)) {
       for (const peer of peers) this.#tellPeer(peer, commands);
       this.#untold = [];
       // Not all nodes in step: whoever always tells first would be asked for everything.
-      this.#tellAt = now + this.#limits.haveMs * (0.5 + this.#rng.next());
+      const jitter = 0.5 + this.#rng.next();
+      this.#tellAt = now + this.#limits.haveMs * jitter;
+      this.#enough = Math.ceil(this.#limits.haves * jitter);
     }
   }
 

@@ -289,7 +289,8 @@ export class Swarm {
     const fresh = this.#have.set(piece);
     assert(fresh, 'a piece is written once');
     const sources = this.#picker.finished(piece).filter((slot) => this.#members.get(slot) !== undefined);
-    this.#showing.gained(piece, sources, this.#commands);
+    // Nobody else can tell a first seeder that the piece is out.
+    this.#showing.gained(piece, this.#picker.isRare(piece) ? sources : [], this.#commands);
     this.#commands.push({ type: 'forget', piece });
     for (const peer of this.#members.all()) {
       if (peer.field.has(piece)) {

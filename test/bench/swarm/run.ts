@@ -1,7 +1,7 @@
 // One swarm of one contender in the lab: the first seeder is ready, everybody begins at once, and it is over when the
 // last node of full rate has everything.
 
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -122,6 +122,7 @@ class Swarm {
 
   /** Tracker and first seeder are ready, and so are the leechers that can wait. */
   async prepare(seeder = 0): Promise<void> {
+    warmMemory(join(this.#folder, 'warm'), this.#course.scenario.nodes * this.#course.sample.sizeBytes);
     const { client, torrent, waits, ready } = this.#contender;
     this.#seeder = seeder;
     const tracker = torrent === null ? null : await this.#startTracker(torrent);
@@ -255,6 +256,16 @@ class Swarm {
       await promisify(execFile)('/usr/bin/cmp', [join(sample.folder, sample.name), copy]);
     });
   }
+}
+
+/**
+ * Memory that nobody used lately has to be fetched from the host of a virtual machine, which no node shall wait for: what
+ * the copies will need is written once, and given back.
+ */
+function warmMemory(path: string, bytes: number): void {
+  writeFileSync(path, '');
+  execFileSync('/usr/bin/fallocate', ['--length', String(bytes), path]);
+  rmSync(path);
 }
 
 /** Does `work` for each item, a few of them at the same time. */
