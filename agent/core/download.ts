@@ -2,8 +2,8 @@
 // choice of blocks is the picker's; connections are the swarm's.
 
 import type { Stretch, SwarmCommand } from './events.ts';
+import { Lead } from './lead.ts';
 import type { Limits } from './limits.ts';
-import { Meter } from './meter.ts';
 import type { Peer } from './peer.ts';
 import type { Picker } from './picker.ts';
 import { pieceSize, type Torrent } from './torrent.ts';
@@ -20,12 +20,11 @@ export class Download {
   readonly #picker: Picker;
   readonly #limits: Limits;
   readonly #picked: Stretch[] = [];
-  readonly #rate: Meter;
-  #bestBytesPerSec = 0;
+  readonly #lead: Lead;
   #repeatAt: Ms = Number.POSITIVE_INFINITY;
 
   constructor(torrent: Torrent, picker: Picker, limits: Limits) {
-    this.#rate = new Meter(0);
+    this.#lead = new Lead(limits.pipelineStretch);
     this.#torrent = torrent;
     this.#picker = picker;
     this.#limits = limits;
@@ -91,7 +90,7 @@ export class Download {
     const late = !peer.asked.delete(key);
     if (late) peer.excused.delete(key);
     peer.down.add(stretch.length, now);
-    this.#rate.add(stretch.length, now);
+    this.#lead.add(stretch.length);
     peer.waitingSince = now;
     peer.snubbed = false;
     if (late || this.#picker.isShared(stretch.piece, block)) {
@@ -147,18 +146,17 @@ export class Download {
   }
 
   /**
-   * How many requests to keep under way: a fair share of what comes in `pipelineMs` at the best rate so far, within
-   * bounds. By the peer's own rate a node that fell behind would ask for less and stay behind. With few givers more
-   * time is covered: there are programs that serve twice a second.
+   * How many requests to keep under way: a fair share of what comes in a certain time at our best rate, within bounds. By
+   * the peer's own rate a node that fell behind would ask for less and stay behind. With few givers more time is
+   * covered: there are programs that serve twice a second.
    */
   #depth(peer: Peer, givers: number, now: Ms): number {
     if (peer.snubbed) return 1;
     const { pipelineMin, pipelineMax, pipelineBytes, pipelineMs } = this.#limits;
-    this.#bestBytesPerSec = Math.max(this.#bestBytesPerSec, this.#rate.rate(now));
-    const coveredMs = pipelineMs * (1 + 2 / givers);
-    const bytes = Math.max(pipelineBytes, (this.#bestBytesPerSec * coveredMs) / 1000);
-    const share = Math.ceil(bytes / BLOCK_BYTES / givers);
-    return Math.min(Math.max(pipelineMin, share), pipelineMax, peer.requestsMax);
+    const factor = this.#lead.factor(now);
+    const covered = (this.#lead.bestBytesPerSec * pipelineMs * (1 + 2 / givers)) / 1000;
+    const share = Math.max(pipelineBytes, covered) / BLOCK_BYTES / givers;
+    return Math.min(Math.ceil(Math.max(pipelineMin, share) * factor), pipelineMax, peer.requestsMax);
   }
 
   #isBlock({ piece, begin, length }: Stretch): boolean {

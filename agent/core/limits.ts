@@ -28,6 +28,8 @@ export interface Limits {
   /** With all peers together: the least, and the time of our download rate that they shall cover. */
   readonly pipelineBytes: number;
   readonly pipelineMs: Ms;
+  /** All of these grow up to so many times while we get less than we did. */
+  readonly pipelineStretch: number;
   /** Endgame: a block that has not come for so long may be asked of a second peer. */
   readonly repeatMs: Ms;
   /** A peer that owes blocks and sends none for so long is snubbed: its blocks are asked of others. */
@@ -69,7 +71,8 @@ export const LIMITS: Limits = {
   pipelineMin: 2,
   pipelineMax: 128,
   pipelineBytes: 512 * KIB,
-  pipelineMs: 250,
+  pipelineMs: 60,
+  pipelineStretch: 4,
   repeatMs: 500,
   stallMs: 10_000,
   stallDropMs: 60_000,
@@ -82,6 +85,6 @@ export const LIMITS: Limits = {
   queueMax: 512,
   sendMinBytes: 64 * KIB,
   sendMaxBytes: MIB,
-  sendMs: 100,
+  sendMs: 20,
   leaveMs: 5000,
 };

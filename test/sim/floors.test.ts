@@ -18,21 +18,21 @@ const FLOORS: readonly {
 }[] = [
   {
     what: '16 nodes on slow links',
-    swarm: { ...SLOW_LINK, nodes: 16, sizeBytes: 64 * MIB, pieceBytes: 256 * KIB, staggerMs: 100 },
-    efficiency: 0.45,
-    seederImages: 1.4,
+    swarm: { ...SLOW_LINK, nodes: 16, sizeBytes: 64 * MIB, pieceBytes: 64 * KIB, staggerMs: 100 },
+    efficiency: 0.85,
+    seederImages: 1.12,
   },
   {
     what: '50 nodes on slow links',
-    swarm: { ...SLOW_LINK, nodes: 50, sizeBytes: 32 * MIB, pieceBytes: 128 * KIB, staggerMs: 100 },
-    efficiency: 0.35,
-    seederImages: 1.5,
+    swarm: { ...SLOW_LINK, nodes: 50, sizeBytes: 32 * MIB, pieceBytes: 32 * KIB, staggerMs: 100 },
+    efficiency: 0.8,
+    seederImages: 1.2,
   },
   {
     what: '150 nodes on gigabit links',
-    swarm: { ...GIGABIT, nodes: 150, sizeBytes: 64 * MIB, pieceBytes: 128 * KIB, grainBytes: 64 * KIB },
-    efficiency: 0.2,
-    seederImages: 2.5,
+    swarm: { ...GIGABIT, nodes: 150, sizeBytes: 128 * MIB, pieceBytes: 64 * KIB, grainBytes: 32 * KIB },
+    efficiency: 0.65,
+    seederImages: 1.4,
   },
 ];
 
