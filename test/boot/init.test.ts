@@ -101,7 +101,7 @@ test('of two network cards the one that booted is configured by DHCP, and the le
     words: `BOOTIF=01-${OTHER_MAC.replaceAll(':', '-')} ${FAILS_WITH_SHELL}`,
     agent: 'exit 16',
     extra: [
-      ...['-netdev', 'user,id=net1,net=10.9.0.0/24,hostname=node5,domainname=lab.test'],
+      ...['-netdev', 'user,id=net1,ipv6=off,net=10.9.0.0/24,hostname=node5,domainname=lab.test'],
       ...['-device', `virtio-net-pci,netdev=net1,mac=${OTHER_MAC}`],
     ],
   });

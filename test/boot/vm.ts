@@ -10,8 +10,6 @@ const QEMU = '/usr/bin/qemu-system-x86_64';
 const OVMF_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd';
 const OVMF_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 const IP = '/usr/sbin/ip';
-/** Enough for Node. What newer ones add takes longer to emulate than it saves. */
-const CPU = 'Nehalem';
 /** How much of the console an error shows. */
 const SHOWN_LINES = 40;
 const ESCAPE = String.fromCharCode(27);
@@ -196,7 +194,7 @@ export class Vm {
 function qemuArguments(options: VmOptions, folder: string): string[] {
   const { memoryMib, cpus = 1, firmware, disks, nic, bootOrder, kernel, extra = [] } = options;
   const networkFirst = bootOrder === 'network';
-  const args = ['-accel', 'tcg,thread=multi', '-cpu', CPU, '-smp', `${cpus}`, '-m', `${memoryMib}`];
+  const args = ['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', `${cpus}`, '-m', `${memoryMib}`];
   args.push('-nographic', '-monitor', 'none', '-serial', 'stdio', '-device', 'virtio-rng-pci');
   if (firmware === 'uefi') {
     const vars = join(folder, 'vars.fd');
