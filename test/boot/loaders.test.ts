@@ -21,6 +21,10 @@ const UEFI = { boots: 'UEFI', card: 'virtio-net-pci', memoryMib: 768 } as const;
 /** No more than these machines need: all the others would only be unpacked. */
 const MODULES = 'e1000,virtio_net,virtio_blk,virtio_pci';
 const OWN_DISK = 'started from its own disk';
+/** The agent, or else the firmware went on to the disk, or to nothing. */
+const AGENT_OR_NONE = /this machine (waits)\.|started from its own disk|[Nn]o bootable/;
+/** A firmware waits some seconds for an answer, by a clock that goes on while the busy host does not let it run. */
+const STARTS_MAX = 3;
 
 const folder = mkdtempSync(join(tmpdir(), 'swarmboot-loaders-'));
 const servers: ChildProcess[] = [];
@@ -95,8 +99,12 @@ function machine(name: string, mac: string, kind: Kind): Machine {
 
 /** Until the agent has said that it waits, on the console and to the image server. */
 async function waits(one: Machine): Promise<void> {
-  await one.powerOn().vm.until(/Swarmboot: this machine waits\./, BOOT_MS);
-  await one.recorded(/waits to be armed/, MINUTE);
+  for (let start = 1; start <= STARTS_MAX; start++) {
+    const [, agent] = await one.powerOn().vm.until(AGENT_OR_NONE, BOOT_MS);
+    if (agent !== undefined) return one.recorded(/waits to be armed/, MINUTE);
+    await one.cutPower();
+  }
+  throw new Error(`${one.name}: its firmware gave up the network ${STARTS_MAX} times`);
 }
 
 /** The site's own DHCP server; `more` is the rest of its configuration. */

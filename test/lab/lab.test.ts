@@ -37,8 +37,8 @@ test('a link carries its rate within 5 % in each direction, and its counters tel
     for (const [index, { from, to, rate, bytes }] of copies.entries()) {
       const wireBytes = bytes * WIRE_SHARE;
       within(took[index]!, (wireBytes * 8) / rate, 0.05);
-      within(lab.traffic()[from]!.sentBytes, wireBytes, 0.01);
-      within(lab.traffic()[to]!.receivedBytes, wireBytes, 0.01);
+      within(lab.sentBytes(from), wireBytes, 0.01);
+      within(lab.receivedBytes()[to]!, wireBytes, 0.01);
     }
   });
 });

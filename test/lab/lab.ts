@@ -6,7 +6,7 @@
 // for a namespace may choose among the machine's allowed ones only.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { assert } from '../../agent/core/errors.ts';
 
 const IP = '/usr/sbin/ip';
@@ -20,6 +20,11 @@ export const CONGESTION_CONTROL = 'cubic';
 /** What a link may send at once, and how long a packet may wait in front of it. */
 const BURST = '32kb';
 const QUEUE = '50ms';
+/**
+ * Packets of one connection that a network card takes together, and the other end's too: most of what a packet costs a
+ * processor it costs once for them all. Their bytes on the wire are counted and shaped in full.
+ */
+const PACKETS_TOGETHER = 8;
 /** Nodes of one third byte of an address, so that no address ends in 0 or 255. */
 const HOSTS_PER_BYTE = 200;
 const NODES_MAX = HOSTS_PER_BYTE * 250;
@@ -38,12 +43,6 @@ export interface LabNode {
   readonly bitsPerSec: number;
   /** Put before a command that is to run on the node. */
   readonly launcher: readonly string[];
-}
-
-/** Bytes on the wire of one node's link since it was made, Ethernet headers in. */
-export interface Traffic {
-  readonly sentBytes: number;
-  readonly receivedBytes: number;
 }
 
 export class Lab {
@@ -66,24 +65,27 @@ export class Lab {
     passBridgedPackets();
     run(IP, ['link', 'add', 'hub', 'type', 'bridge', 'stp_state', '0', 'mcast_snooping', '0']);
     run(IP, ['link', 'set', 'hub', 'addrgenmode', 'none', 'up']);
-    for (const index of nodes.keys()) plug(nodes, index, lossShare);
-    const shapes = nodes.map((node, index) => `qdisc add dev port${index} ${shape(node)}`);
-    run(TC, ['-batch', '-'], shapes);
+    // Where packets are lost, each is lost alone.
+    const together = lossShare > 0 ? 1 : PACKETS_TOGETHER;
+    for (const index of nodes.keys()) plug(nodes, index, together);
+    if (lossShare > 0) for (const node of nodes) loseSome(node, lossShare);
+    const links = nodes.map((node, index) => `qdisc add dev port${index} ${shape(node)}`);
+    run(TC, ['-batch', '-'], links);
     // No packet is flooded to all because the bridge has not met its node yet.
     const places = nodes.map((_, index) => `fdb add ${macOf(index)} dev port${index} master static`);
     run(BRIDGE, ['-batch', '-'], places);
     return new Lab(nodes);
   }
 
-  /** What has passed each node's port, in the order of the nodes. */
-  traffic(): Traffic[] {
-    const counts = new Map<string, Traffic>();
-    for (const [, name, values] of readFileSync('/proc/net/dev', 'utf8').matchAll(/^ *(\w+):(.*)$/gm)) {
-      const fields = values!.trim().split(/\s+/).map(Number);
-      // What the port receives is what the node has sent.
-      counts.set(name!, { sentBytes: fields[0]!, receivedBytes: fields[8]! });
-    }
-    return this.nodes.map((_, index) => counts.get(`port${index}`)!);
+  /** What each node's link has carried towards it: bytes on the wire, Ethernet headers in. */
+  receivedBytes(): number[] {
+    const carried = new Map(shapes([]).map(({ dev, bytes }) => [dev, bytes]));
+    return this.nodes.map((_, index) => carried.get(`port${index}`)!);
+  }
+
+  /** What one node's link has carried from it. */
+  sentBytes(index: number): number {
+    return shapes(['-netns', this.nodes[index]!.name])[0]!.bytes;
   }
 
   /** Removes it all, once the programs on its nodes have ended. */
@@ -103,7 +105,7 @@ export class Lab {
 }
 
 /** Makes node `index` and plugs it into the hub. */
-function plug(nodes: readonly LabNode[], index: number, lossShare: number): void {
+function plug(nodes: readonly LabNode[], index: number, together: number): void {
   const node = nodes[index]!;
   const port = `port${index}`;
   run(IP, ['netns', 'add', node.name]);
@@ -112,8 +114,7 @@ function plug(nodes: readonly LabNode[], index: number, lossShare: number): void
     ['-batch', '-'],
     [
       `link add ${port} type veth peer name eth0 address ${macOf(index)} netns ${node.name}`,
-      // One packet is one packet, as on a wire: for the rate, the queue and the losses.
-      `link set ${port} master hub addrgenmode none gso_max_segs 1 up`,
+      `link set ${port} master hub addrgenmode none gso_max_segs ${together} up`,
     ],
   );
   const neighbours = nodes.flatMap(({ host }, other) =>
@@ -124,7 +125,7 @@ function plug(nodes: readonly LabNode[], index: number, lossShare: number): void
     ['-netns', node.name, '-batch', '-'],
     [
       'link set lo up',
-      'link set eth0 addrgenmode none gso_max_segs 1 up',
+      `link set eth0 addrgenmode none gso_max_segs ${together} up`,
       `address add ${node.host}/16 broadcast + dev eth0 noprefixroute`,
       `route add 10.78.0.0/16 dev eth0 src ${node.host} congctl ${CONGESTION_CONTROL}`,
       'route add 224.0.0.0/4 dev eth0',
@@ -132,11 +133,18 @@ function plug(nodes: readonly LabNode[], index: number, lossShare: number): void
     ],
   );
   run(TC, ['-netns', node.name, '-batch', '-'], [`qdisc add dev eth0 ${shape(node)}`]);
-  if (lossShare > 0) loseSome(node, lossShare);
 }
 
 function shape({ bitsPerSec }: LabNode): string {
   return `root tbf rate ${bitsPerSec}bit burst ${BURST} latency ${QUEUE}`;
+}
+
+/** The shapers of a namespace with their own counters: a device counts packets that go together as one, with one header. */
+function shapes(where: readonly string[]): { kind: string; dev: string; bytes: number }[] {
+  const all = JSON.parse(run(TC, [...where, '-statistics', '-json', 'qdisc', 'show'])) as ReturnType<
+    typeof shapes
+  >;
+  return all.filter(({ kind }) => kind === 'tbf');
 }
 
 /** Drops packets where they leave the link, after they have taken their share of its rate. */
@@ -169,8 +177,8 @@ function macOf(index: number): string {
   return `02:00:00:00:${[index >> 8, index & 255].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
 }
 
-function run(command: string, args: readonly string[], lines: readonly string[] | null = null): void {
+function run(command: string, args: readonly string[], lines: readonly string[] | null = null): string {
   // Who reads nothing may end before it is written to.
   const input = lines === null ? {} : { input: `${lines.join('\n')}\n` };
-  execFileSync(command, args, { ...input, encoding: 'utf8' });
+  return execFileSync(command, args, { ...input, encoding: 'utf8' });
 }

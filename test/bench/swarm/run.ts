@@ -49,7 +49,6 @@ export interface NodeResult {
   /** From then until it had everything; null: not before the end of the swarm. */
   readonly tookMs: Ms | null;
   /** On its link, headers in. */
-  readonly sentBytes: number;
   readonly receivedBytes: number;
 }
 
@@ -182,7 +181,7 @@ class Swarm {
     const run = {
       contender: this.#contender.client.name,
       round,
-      seederShare: traffic[0]!.sentBytes / sample.sizeBytes,
+      seederShare: traffic.seederBytes / sample.sizeBytes,
       cpuSecPerNode: cpu.sec / (scenario.nodes + 1),
       busyShare: cpu.busyShare,
       nodes: [...kinds].map(([node, kind]) => ({
@@ -190,7 +189,7 @@ class Swarm {
         kind,
         beganMs: times.get(node)?.beganMs ?? null,
         tookMs: times.get(node)?.tookMs ?? null,
-        ...traffic[node]!,
+        receivedBytes: traffic.receivedBytes[node]!,
       })),
       traffic: watch.samples,
       faults,

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ms } from '../../../agent/core/units.ts';
 import type { Program } from '../../foreign/process.ts';
-import type { Lab, Traffic } from '../../lab/lab.ts';
+import type { Lab } from '../../lab/lab.ts';
 import { livingSec, reapedSec } from '../meter.ts';
 
 const EVERY_MS = 250;
@@ -17,17 +17,24 @@ export interface TrafficSample {
   readonly seederBytes: number;
 }
 
+/** Bytes on the wire, headers in. */
+export interface Traffic {
+  readonly seederBytes: number;
+  /** By node. */
+  readonly receivedBytes: readonly number[];
+}
+
 /** Reads the links' counters from its making on. */
 export class TrafficWatch {
   readonly samples: TrafficSample[] = [];
   readonly #lab: Lab;
-  readonly #before: readonly Traffic[];
+  readonly #before: Traffic;
   readonly #beganMs = performance.now();
   readonly #timer: NodeJS.Timeout;
 
   constructor(lab: Lab) {
     this.#lab = lab;
-    this.#before = lab.traffic();
+    this.#before = this.#now();
     this.#timer = setInterval(() => this.#look(), EVERY_MS);
     this.#look();
   }
@@ -37,21 +44,22 @@ export class TrafficWatch {
     return performance.now() - this.#beganMs;
   }
 
-  /** What each node's link has carried since then. */
-  get traffic(): Traffic[] {
-    return this.#lab.traffic().map(({ sentBytes, receivedBytes }, index) => ({
-      sentBytes: sentBytes - this.#before[index]!.sentBytes,
-      receivedBytes: receivedBytes - this.#before[index]!.receivedBytes,
-    }));
+  /** What the links have carried since then. */
+  get traffic(): Traffic {
+    const { seederBytes, receivedBytes } = this.#now();
+    return {
+      seederBytes: seederBytes - this.#before.seederBytes,
+      receivedBytes: receivedBytes.map((bytes, index) => bytes - this.#before.receivedBytes[index]!),
+    };
   }
 
   /** Waits until these nodes have received so many bytes each, on average. */
   async received(nodes: readonly number[], bytes: number): Promise<void> {
     for (;;) {
-      const { traffic } = this;
-      const all = nodes.reduce((sum, node) => sum + traffic[node]!.receivedBytes, 0);
+      const { receivedBytes } = this.traffic;
+      const all = nodes.reduce((sum, node) => sum + receivedBytes[node]!, 0);
       if (all >= bytes * nodes.length) return;
-      await sleep(EVERY_MS / 10);
+      await sleep(EVERY_MS);
     }
   }
 
@@ -61,9 +69,14 @@ export class TrafficWatch {
   }
 
   #look(): void {
-    const [seeder, ...leechers] = this.traffic;
-    const receivedBytes = leechers.reduce((sum, one) => sum + one.receivedBytes, 0);
-    this.samples.push({ ms: Math.round(this.ms), receivedBytes, seederBytes: seeder!.sentBytes });
+    const { seederBytes, receivedBytes } = this.traffic;
+    const leechers = receivedBytes.slice(1);
+    const all = leechers.reduce((sum, bytes) => sum + bytes, 0);
+    this.samples.push({ ms: Math.round(this.ms), receivedBytes: all, seederBytes });
+  }
+
+  #now(): Traffic {
+    return { seederBytes: this.#lab.sentBytes(0), receivedBytes: this.#lab.receivedBytes() };
   }
 }
 
