@@ -16,6 +16,8 @@ export class Showing {
   readonly #rng: Rng;
   readonly #pieceLength: number;
   #superSeed: SuperSeed | null;
+  /** Since when others have every piece. */
+  #outAt: Ms | null = null;
   /** Pieces that peers have not been told of, and who has heard all the same. */
   #untold: { piece: number; sources: readonly number[] }[] = [];
   /** They are told then, or once there are so many. */
@@ -94,7 +96,10 @@ export class Showing {
       if (next === null) break;
       commands.push({ type: 'have', ...next });
     }
-    if (!superSeed.isDone) return;
+    if (!superSeed.isOut) return;
+    // The others finish among themselves what is out: a second copy of it from us would be one too many.
+    this.#outAt ??= now;
+    if (!superSeed.isSpread && now - this.#outAt < patienceMs) return;
     this.#superSeed = null;
     for (const peer of peers) {
       for (let piece = 0; piece < this.#have.length; piece++) {

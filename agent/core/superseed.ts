@@ -1,7 +1,7 @@
 // Super-seeding (BEP 16): a first seeder's link is the narrowest part of a young swarm, so nothing should cross it
 // twice. To others it looks like a peer without pieces. It shows each piece to one peer, in the order of the file, and
-// the next one when there is room on its link. Once every piece is out, it shows everything to everybody and is a
-// seeder like any other. It sends nothing; whom it may show pieces, it is told.
+// the next one when there is room on its link. Once every piece is out and spread, it shows everything to everybody and
+// is a seeder like any other (showing.ts). It sends nothing; whom it may show pieces, it is told.
 
 import type { Bitfield } from './bitfield.ts';
 import type { Ms } from './units.ts';
@@ -36,11 +36,13 @@ export class SuperSeed {
   /** Pieces on their way, oldest first: to whom, and when that peer will not be waited for any more. */
   readonly #shown = new Map<number, { slot: number; until: Ms }>();
   readonly #load = new Map<number, Load>();
+  /** Pieces that somebody else has, and those that enough others have. */
   #outCount = 0;
+  #spreadCount = 0;
   /** No piece before this one is hidden. */
   #next = 0;
 
-  /** @param spreadMin a piece weighs on the peer that was shown it until so many have it */
+  /** @param spreadMin a piece is spread, and does not weigh on the peer that was shown it, once so many have it */
   constructor(pieceCount: number, spreadMin: number) {
     this.#state = new Uint8Array(pieceCount);
     this.#spreadMin = spreadMin;
@@ -49,13 +51,21 @@ export class SuperSeed {
   }
 
   /** Somebody else has each piece. */
-  get isDone(): boolean {
+  get isOut(): boolean {
     return this.#outCount === this.#state.length;
+  }
+
+  /** As many others as shall have each piece have it. */
+  get isSpread(): boolean {
+    return this.#spreadCount === this.#state.length;
   }
 
   /** One more peer has this piece. */
   seen(piece: number): void {
-    if (++this.#holders[piece]! === this.#spreadMin) this.#unload(piece);
+    if (++this.#holders[piece]! === this.#spreadMin) {
+      this.#unload(piece);
+      this.#spreadCount++;
+    }
     if (this.#state[piece] === OUT) return;
     const load = this.#load.get(this.#shown.get(piece)?.slot ?? -1);
     if (load !== undefined) load.silent = 0;

@@ -46,24 +46,45 @@ test('the sender of a piece hears of it at once, the others together a little la
   assert.equal(showing.deadline(), Number.POSITIVE_INFINITY);
 });
 
-test('a node that is whole from the start shows nothing at first, each piece once, and everything in the end', () => {
-  const showing = new Showing(Bitfield.full(PIECES), 64 * KIB, LIMITS, new Rng(1));
-  const peers = crowd(1, 2);
+test('a node that is whole from the start shows nothing at first, each piece once, and everything once all is spread', () => {
+  const { showing, peers } = firstSeeder(LIMITS.shownSpread);
   const commands: SwarmCommand[] = [];
   showing.greet(peers[0]!, commands);
   assert.deepEqual(commands.splice(0), [{ type: 'sendField', slot: 1, none: true }]);
   showing.tell(peers, 0, 0, commands);
   const first = haves(commands.splice(0));
   assert.equal(first.length, LIMITS.shownMin);
-  assert.deepEqual(first.slice(0, 4), ['0 to 1', '1 to 2', '2 to 1', '3 to 2']);
-  for (let piece = 0; piece < PIECES; piece++) {
-    peers[piece % 2]!.field.set(piece);
-    showing.seen(piece);
+  assert.deepEqual(first.slice(0, 4), ['0 to 1', '1 to 2', '2 to 3', '3 to 1']);
+  for (const peer of peers) {
+    assert.ok(showing.isSuperSeeding);
+    for (let piece = 0; piece < PIECES; piece++) {
+      // The last piece is still missing somewhere.
+      if (peer !== peers[0] || piece < PIECES - 1) peer.field.set(piece);
+      showing.seen(piece);
+    }
+    showing.tell(peers, 0, 1, commands);
   }
-  assert.ok(showing.isSuperSeeding);
-  showing.tell(peers, 0, 1, commands);
   assert.ok(!showing.isSuperSeeding);
-  assert.equal(haves(commands.splice(0)).length, PIECES);
+  assert.deepEqual(haves(commands.splice(0)), [`${PIECES - 1} to 1`]);
   showing.greet(peers[0]!, commands);
   assert.deepEqual(commands, [{ type: 'sendField', slot: 1, none: false }]);
 });
+
+test('a first seeder does not wait for ever until what is out has spread', () => {
+  const { showing, peers } = firstSeeder(1);
+  const commands: SwarmCommand[] = [];
+  for (let piece = 0; piece < PIECES; piece++) showing.seen(piece);
+  showing.tell(peers, 0, 0, commands);
+  assert.ok(showing.isSuperSeeding);
+  showing.tell(peers, 0, 10 * LIMITS.shownPatienceMs, commands);
+  assert.ok(!showing.isSuperSeeding);
+  assert.equal(haves(commands).length, PIECES);
+});
+
+function firstSeeder(crowded: number) {
+  const slots = Array.from({ length: crowded }, (_, index) => index + 1);
+  return {
+    showing: new Showing(Bitfield.full(PIECES), 64 * KIB, LIMITS, new Rng(1)),
+    peers: crowd(...slots),
+  };
+}

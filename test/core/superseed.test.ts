@@ -36,14 +36,23 @@ test('the next one goes to who has taken its own', () => {
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['2 to 8']);
 });
 
-test('what others have already is not shown, and all is done when somebody has each piece', () => {
+test('what others have already is not shown, and all is out when somebody has each piece', () => {
   const seed = new SuperSeed(3, 1);
   seed.seen(1);
   assert.deepEqual(shown(seed, audience(7), 9), ['0 to 7', '2 to 7']);
-  assert.ok(!seed.isDone);
+  assert.ok(!seed.isOut);
   seed.seen(0);
   seed.seen(2);
-  assert.ok(seed.isDone);
+  assert.ok(seed.isOut);
+});
+
+test('a piece is spread once as many have it as shall have it', () => {
+  const seed = new SuperSeed(2, 2);
+  for (const piece of [0, 1, 1, 1]) seed.seen(piece);
+  assert.ok(seed.isOut);
+  assert.ok(!seed.isSpread);
+  seed.seen(0);
+  assert.ok(seed.isSpread);
 });
 
 test('what a peer took away with it, or does not take, is shown to another', () => {
@@ -73,7 +82,7 @@ test('whatever peers do, every piece is out in the end', () => {
     const seed = new SuperSeed(pieces, 1);
     const under = new Map<number, number>();
     let now = 0;
-    for (let turn = 0; turn < 2000 && !seed.isDone; turn++) {
+    for (let turn = 0; turn < 2000 && !seed.isOut; turn++) {
       now += rng.below(100);
       seed.expire(now);
       const next = seed.next(audience(1, 2, 3), 4, PATIENCE_MS, now);
@@ -85,7 +94,7 @@ test('whatever peers do, every piece is out in the end', () => {
         under.delete(taken);
       }
     }
-    assert.ok(seed.isDone, `seed ${round}`);
+    assert.ok(seed.isOut, `seed ${round}`);
   }
 });
 
