@@ -12,7 +12,7 @@ export interface Limits {
   /** Either side of a new connection that has not said by then who it is and what it wants is hung up on. */
   readonly greetingMs: Ms;
   readonly uploadSlots: number;
-  /** Super-seeding: pieces on their way at once, and the time of our upload rate that they shall cover. */
+  /** Super-seeding: pieces shown ahead of what goes out, and the time of our upload rate that they shall cover. */
   readonly shownMin: number;
   readonly shownMs: Ms;
   /** A piece counts as spread by whom it was shown to once so many peers have it. */

@@ -30,7 +30,7 @@ export class Showing {
     this.#limits = limits;
     this.#rng = rng;
     this.#pieceLength = pieceLength;
-    this.#superSeed = have.isFull ? new SuperSeed(have.length, limits.shownSpread) : null;
+    this.#superSeed = have.isFull ? new SuperSeed(have.length, pieceLength, limits.shownSpread) : null;
   }
 
   /** We show each piece to one peer only, and look like a peer without pieces. */
@@ -47,6 +47,13 @@ export class Showing {
   gained(piece: number, sources: readonly number[], commands: SwarmCommand[]): void {
     for (const slot of sources) commands.push({ type: 'have', slot, piece });
     this.#untold.push({ piece, sources });
+  }
+
+  /** What goes out now is among these. */
+  sent(commands: readonly SwarmCommand[]): void {
+    if (this.#superSeed === null) return;
+    for (const command of commands)
+      if (command.type === 'serve') this.#superSeed.sent(command.piece, command.length);
   }
 
   /** A peer says that it has a piece. */

@@ -21,6 +21,18 @@ interface Load {
   lastAt: Ms;
 }
 
+/** A piece on its way. */
+interface Shown {
+  readonly slot: number;
+  /** That peer will not be waited for any longer. */
+  readonly until: Ms;
+  /** Bytes of it that have not gone out. */
+  unsentBytes: number;
+}
+
+/** Pieces on their way in all, for one that has not gone out. */
+const SHOWN_PER_UNSENT = 8;
+
 const IDLE: Load = { silent: 0, pieces: 0, lastAt: -1 };
 
 const HIDDEN = 0;
@@ -29,12 +41,15 @@ const OUT = 2;
 
 export class SuperSeed {
   readonly #state: Uint8Array;
+  readonly #pieceLength: number;
   readonly #spreadMin: number;
   /** How many peers have each piece, and to whom it was shown; -1 once it is spread, or when nobody was shown it. */
   readonly #holders: Uint16Array;
   readonly #spreader: Int32Array;
-  /** Pieces on their way, oldest first: to whom, and when that peer will not be waited for any more. */
-  readonly #shown = new Map<number, { slot: number; until: Ms }>();
+  /** Pieces on their way, oldest first. */
+  readonly #shown = new Map<number, Shown>();
+  /** How many of them have not gone out as a whole. */
+  #unsent = 0;
   readonly #load = new Map<number, Load>();
   /** Pieces that somebody else has, and those that enough others have. */
   #outCount = 0;
@@ -43,8 +58,9 @@ export class SuperSeed {
   #next = 0;
 
   /** @param spreadMin a piece is spread, and does not weigh on the peer that was shown it, once so many have it */
-  constructor(pieceCount: number, spreadMin: number) {
+  constructor(pieceCount: number, pieceLength: number, spreadMin: number) {
     this.#state = new Uint8Array(pieceCount);
+    this.#pieceLength = pieceLength;
     this.#spreadMin = spreadMin;
     this.#holders = new Uint16Array(pieceCount);
     this.#spreader = new Int32Array(pieceCount).fill(-1);
@@ -69,9 +85,17 @@ export class SuperSeed {
     if (this.#state[piece] === OUT) return;
     const load = this.#load.get(this.#shown.get(piece)?.slot ?? -1);
     if (load !== undefined) load.silent = 0;
-    this.#shown.delete(piece);
+    this.#forget(piece);
     this.#state[piece] = OUT;
     this.#outCount++;
+  }
+
+  /** So many bytes of a piece go out. */
+  sent(piece: number, bytes: number): void {
+    const shown = this.#shown.get(piece);
+    if (shown === undefined || shown.unsentBytes <= 0) return;
+    shown.unsentBytes -= bytes;
+    if (shown.unsentBytes <= 0) this.#unsent--;
   }
 
   /** A peer has gone: what it was shown and has not told of is hidden again. */
@@ -91,7 +115,8 @@ export class SuperSeed {
   }
 
   /**
-   * The next piece to show and to whom; null when `most` pieces are on their way, or nobody can take one. The peer
+   * The next piece to show and to whom; null when `most` pieces are shown and have not gone out, or nobody can take one.
+   * (What has gone out need not be waited for: the further away the others are, the later they tell of it.) The peer
    * that has least to fetch and to pass on comes first, so that those get more who spread faster (BEP 16), and of such
    * the one that has waited longest; last of all come those that let a piece lie. It is waited for `patienceMs`.
    */
@@ -101,7 +126,7 @@ export class SuperSeed {
     patienceMs: Ms,
     now: Ms,
   ): { slot: number; piece: number } | null {
-    if (this.#shown.size >= most) return null;
+    if (this.#unsent >= most || this.#shown.size >= SHOWN_PER_UNSENT * most) return null;
     while (this.#next < this.#state.length && this.#state[this.#next] !== HIDDEN) this.#next++;
     const piece = this.#next;
     if (piece === this.#state.length) return null;
@@ -116,14 +141,20 @@ export class SuperSeed {
     }
     if (slot === -1) return null;
     this.#state[piece] = SHOWN;
-    this.#shown.set(piece, { slot, until: now + patienceMs });
+    this.#shown.set(piece, { slot, until: now + patienceMs, unsentBytes: this.#pieceLength });
+    this.#unsent++;
     this.#spreader[piece] = slot;
     this.#load.set(slot, { ...least, pieces: least.pieces + 1, lastAt: now });
     return { slot, piece };
   }
 
-  #hide(piece: number): void {
+  #forget(piece: number): void {
+    if ((this.#shown.get(piece)?.unsentBytes ?? 0) > 0) this.#unsent--;
     this.#shown.delete(piece);
+  }
+
+  #hide(piece: number): void {
+    this.#forget(piece);
     this.#unload(piece);
     this.#state[piece] = HIDDEN;
     this.#next = Math.min(this.#next, piece);

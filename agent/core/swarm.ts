@@ -109,6 +109,7 @@ export class Swarm {
     this.#fillPipelines();
     if (here) this.#showing.tell(this.#members.all(), this.#tally.upBytesPerSec(now), now, this.#commands);
     this.#upload.serve(this.#members.all(), now, this.#commands);
+    this.#showing.sent(this.#commands);
     this.#announce();
     if (this.#state === 'leaving') this.#finishLeaving();
     return this.#commands.splice(0);

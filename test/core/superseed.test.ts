@@ -5,6 +5,7 @@ import { Rng } from '../../agent/core/rng.ts';
 import { type Audience, SuperSeed } from '../../agent/core/superseed.ts';
 
 const PATIENCE_MS = 1000;
+const PIECE_BYTES = 100;
 
 function audience(...slots: number[]): Audience[] {
   return slots.map((slot) => ({ slot, field: new Bitfield(1) }));
@@ -24,20 +25,38 @@ function shown(seed: SuperSeed, peers: Audience[], most: number, now = 0) {
 }
 
 test('pieces go out in the order of the file, each to one peer, to every peer in turn', () => {
-  const seed = new SuperSeed(5, 1);
+  const seed = new SuperSeed(5, PIECE_BYTES, 1);
   assert.deepEqual(shown(seed, audience(7, 8, 9), 4), ['0 to 7', '1 to 8', '2 to 9', '3 to 7']);
 });
 
 test('the next one goes to who has taken its own', () => {
-  const seed = new SuperSeed(5, 1);
+  const seed = new SuperSeed(5, PIECE_BYTES, 1);
   shown(seed, audience(7, 8), 2);
   assert.deepEqual(shown(seed, audience(7, 8), 2), []);
   seed.seen(1);
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['2 to 8']);
 });
 
+test('what has gone out makes room for the next one, before anybody tells of it, but not for ever', () => {
+  const seed = new SuperSeed(40, PIECE_BYTES, 1);
+  assert.deepEqual(shown(seed, audience(7), 2), ['0 to 7', '1 to 7']);
+  seed.sent(0, PIECE_BYTES - 1);
+  assert.deepEqual(shown(seed, audience(7), 2), []);
+  seed.sent(0, 1);
+  assert.deepEqual(shown(seed, audience(7), 2), ['2 to 7']);
+  seed.seen(0);
+  seed.sent(0, PIECE_BYTES);
+  assert.deepEqual(shown(seed, audience(7), 2), []);
+  let count = 3;
+  for (let piece = 1; piece < 40; piece++) {
+    seed.sent(piece, PIECE_BYTES);
+    count += shown(seed, audience(7), 2).length;
+  }
+  assert.equal(count - 1, 16, 'on their way');
+});
+
 test('what others have already is not shown, and all is out when somebody has each piece', () => {
-  const seed = new SuperSeed(3, 1);
+  const seed = new SuperSeed(3, PIECE_BYTES, 1);
   seed.seen(1);
   assert.deepEqual(shown(seed, audience(7), 9), ['0 to 7', '2 to 7']);
   assert.ok(!seed.isOut);
@@ -47,7 +66,7 @@ test('what others have already is not shown, and all is out when somebody has ea
 });
 
 test('a piece is spread once as many have it as shall have it', () => {
-  const seed = new SuperSeed(2, 2);
+  const seed = new SuperSeed(2, PIECE_BYTES, 2);
   for (const piece of [0, 1, 1, 1]) seed.seen(piece);
   assert.ok(seed.isOut);
   assert.ok(!seed.isSpread);
@@ -56,7 +75,7 @@ test('a piece is spread once as many have it as shall have it', () => {
 });
 
 test('what a peer took away with it, or does not take, is shown to another', () => {
-  const seed = new SuperSeed(2, 1);
+  const seed = new SuperSeed(2, PIECE_BYTES, 1);
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['0 to 7', '1 to 8']);
   seed.gone(7);
   assert.deepEqual(shown(seed, audience(8, 9), 2), ['0 to 9']);
@@ -65,7 +84,7 @@ test('what a peer took away with it, or does not take, is shown to another', () 
 });
 
 test('who lets a piece lie comes last, until it has taken one', () => {
-  const seed = new SuperSeed(9, 1);
+  const seed = new SuperSeed(9, PIECE_BYTES, 1);
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['0 to 7', '1 to 8']);
   seed.seen(1);
   seed.expire(PATIENCE_MS);
@@ -79,7 +98,7 @@ test('whatever peers do, every piece is out in the end', () => {
   for (let round = 0; round < 200; round++) {
     const rng = new Rng(round);
     const pieces = 1 + rng.below(20);
-    const seed = new SuperSeed(pieces, 1);
+    const seed = new SuperSeed(pieces, PIECE_BYTES, 1);
     const under = new Map<number, number>();
     let now = 0;
     for (let turn = 0; turn < 2000 && !seed.isOut; turn++) {
@@ -99,7 +118,7 @@ test('whatever peers do, every piece is out in the end', () => {
 });
 
 test('a piece weighs on who was shown it until others have it too, so that more goes to who passes on faster', () => {
-  const seed = new SuperSeed(6, 2);
+  const seed = new SuperSeed(6, PIECE_BYTES, 2);
   shown(seed, audience(7, 8), 2);
   for (const piece of [0, 1]) seed.seen(piece);
   seed.seen(1);

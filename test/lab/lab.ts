@@ -17,9 +17,9 @@ const NSENTER = '/usr/bin/nsenter';
 
 /** Of every connection in the lab. */
 export const CONGESTION_CONTROL = 'cubic';
-/** What a link may send at once, and how long a packet may wait in front of it. */
+/** What a link may send at once, and what may wait in front of it: a port of a switch has bytes, at whatever rate. */
 const BURST = '32kb';
-const QUEUE = '50ms';
+const QUEUE = '256kb';
 /**
  * Packets of one connection that a network card takes together, and the other end's too: most of what a packet costs a
  * processor it costs once for them all. Their bytes on the wire are counted and shaped in full.
@@ -136,7 +136,7 @@ function plug(nodes: readonly LabNode[], index: number, together: number): void 
 }
 
 function shape({ bitsPerSec }: LabNode): string {
-  return `root tbf rate ${bitsPerSec}bit burst ${BURST} latency ${QUEUE}`;
+  return `root tbf rate ${bitsPerSec}bit burst ${BURST} limit ${QUEUE}`;
 }
 
 /** The shapers of a namespace with their own counters: a device counts packets that go together as one, with one header. */
