@@ -274,8 +274,18 @@ class Gate {
   /** Sorts the window up to `end` into the parts, when the member that it belongs to is wanted. */
   #sortUntil(end: number): void {
     if (end <= this.#sorted) return;
-    if (this.#wanted) this.#parts.push(this.#window.subarray(this.#sorted - this.#base, end - this.#base));
+    if (this.#wanted) this.#pass(this.#window.subarray(this.#sorted - this.#base, end - this.#base));
     this.#sorted = end;
+  }
+
+  /** Bytes that follow those before them go on with them: one write for many small members. */
+  #pass(bytes: Uint8Array): void {
+    const last = this.#parts.at(-1);
+    if (last === undefined || last.byteOffset + last.length !== bytes.byteOffset) this.#parts.push(bytes);
+    else {
+      const from = last.byteOffset - this.#window.byteOffset;
+      this.#parts.splice(-1, 1, this.#window.subarray(from, from + last.length + bytes.length));
+    }
   }
 
   #end(rest: Uint8Array): void {
@@ -284,7 +294,7 @@ class Gate {
       throw this.#fault('zeros without end follow the archive');
     this.#ended = true;
     this.#held = new Uint8Array(0);
-    this.#parts.push(rest);
+    this.#pass(rest);
   }
 
   #fault(what: string, cause?: unknown): SwarmbootError {

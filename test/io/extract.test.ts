@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import * as fs from 'node:fs';
 import { tmpdir } from 'node:os';
 import * as path from 'node:path';
 import test, { type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import type { Compression } from '../../agent/core/catalog.ts';
 import { SwarmbootError } from '../../agent/core/errors.ts';
@@ -304,6 +305,41 @@ test('a target that cannot be written is told with the reason', async (t) => {
       return true;
     });
   }
+});
+
+test('what has come is written while the rest is still to come', async (t) => {
+  const { target } = arena(t);
+  const files = Array.from({ length: 64 }, (_, index) =>
+    member({ name: `file${index}` }, randomBytes(16_384).toString('latin1')),
+  );
+  const bytes = zstdCompressSync(archive(...files));
+  async function* slow() {
+    yield bytes.subarray(0, bytes.length / 2);
+    for (const since = performance.now(); !fs.existsSync(path.join(target, 'file16')); await sleep(10))
+      assert.ok(performance.now() - since < 10_000, 'a quarter is not there when half has come');
+    assert.ok(!fs.existsSync(path.join(target, 'file48')));
+    yield bytes.subarray(bytes.length / 2);
+  }
+  const job = { source: slow(), compression: 'zstd', expected: null } as const;
+  assert.equal((await extract(job, tarWriter(target), never)).entries, 64);
+});
+
+test('small members that follow each other are one write', async () => {
+  const bytes = archive(...Array.from({ length: 30 }, (_, index) => member({ name: `f${index}` }, 'x')));
+  const written: Uint8Array[] = [];
+  const writer = {
+    readlink: () => null,
+    take: ({ name }: { name: string }) => name !== 'f9',
+    write: async (part: Uint8Array) => void written.push(part.slice()),
+    finish: async () => [],
+    abort: async () => {},
+  };
+  await extract({ source: chunks(bytes, bytes.length), compression: 'none', expected: null }, writer, never);
+  assert.deepEqual(
+    written.map(({ length }) => length),
+    [9 * 1024, bytes.length - 10 * 1024],
+  );
+  assert.deepEqual(joined(...written), joined(bytes.slice(0, 9 * 1024), bytes.slice(10 * 1024)));
 });
 
 test('a stopped extraction ends with the reason and leaves no child', async (t) => {
