@@ -81,7 +81,7 @@ export const LIMITS: Limits = {
   haves: 8,
   haveMs: 400,
   activeBytes: 64 * MIB,
-  frontPieces: 0,
+  frontPieces: 32,
   queueMax: 512,
   sendMinBytes: 64 * KIB,
   sendMaxBytes: MIB,

@@ -74,7 +74,8 @@ class Model {
   readonly activeMax = 3;
 
   constructor(fields: readonly (readonly number[])[], pieces: number, seed: number) {
-    const { picker, have } = prepare(pieces, { seed, activeMax: this.activeMax, lastBytes: LAST_BYTES });
+    const options = { seed, activeMax: this.activeMax, lastBytes: LAST_BYTES, front: seed % 3 };
+    const { picker, have } = prepare(pieces, options);
     this.picker = picker;
     this.have = have;
     this.fields = fields.map((field) => fieldOf(pieces, field));
@@ -259,6 +260,40 @@ test('the pieces of the in-order window come before rarer ones', () => {
   picker.counted(fieldOf(40, [4, 6]), 1);
   const pieces = pick(picker, 1, full, 2 * BLOCKS).map((key) => split(key).piece);
   assert.deepEqual([...new Set(pieces)].sort(), [4, 6]);
+});
+
+test('whoever is asked, a piece beyond the in-order window waits for those within that he has', () => {
+  const pieces = 40;
+  const some = fc.array(fc.uniqueArray(fc.nat(pieces - 1)), { minLength: PEERS, maxLength: PEERS });
+  fc.assert(
+    fc.property(some, fc.integer({ min: 1, max: 8 }), fc.nat(), (owned, width, seed) => {
+      const { picker, have } = prepare(pieces, { seed, front: width, activeMax: pieces });
+      const fields = owned.map((some) => fieldOf(pieces, some));
+      for (const field of fields) picker.counted(field, 1);
+      const rng = new Rng(seed);
+      const open = new Map<number, number>();
+      for (let turn = 0; turn < 200; turn++) {
+        const peer = rng.below(PEERS);
+        const [piece, sender] = [...open][rng.below(4)] ?? [];
+        if (piece !== undefined) {
+          for (let block = 0; block < BLOCKS; block++) picker.arrived(sender!, piece, block);
+          open.delete(piece);
+          have.set(piece);
+          picker.finished(piece);
+        }
+        const front = Array.from({ length: pieces }, (_, index) => index).findIndex((at) => !have.has(at));
+        const within = Array.from({ length: width }, (_, index) => front + index).filter(
+          (at) => at < pieces && fields[peer]!.has(at) && !have.has(at) && !open.has(at),
+        );
+        const inOrder = have.count >= 4;
+        const [key] = pick(picker, peer, fields[peer]!, BLOCKS);
+        if (key === undefined) continue;
+        open.set(split(key).piece, peer);
+        if (inOrder && within.length > 0) assert.ok(within.includes(split(key).piece));
+      }
+    }),
+    { numRuns: 200 },
+  );
 });
 
 test('the same seed picks the same blocks', () => {
