@@ -45,7 +45,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-bench \
-  check types lint tidy test sim boot-test agent manual demo picture boot-picture bench-engine bench-swarm figures lab lab-test clean
+  check types lint tidy test sim boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install figures lab lab-test clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -122,6 +122,10 @@ bench-engine: packages-bench node_modules/.package-lock.json ## our peer beside 
 
 bench-swarm: packages-bench node_modules/.package-lock.json ## swarms of ours and of others on shaped links, as root (NODES=16 RATE=20mbit SIZE=64MiB RIVALS=none: docs/swarm.md)
 	@$(OWN_ROOM) node test/bench/swarm.ts
+
+bench-install: packages-bench packages-demo node_modules/.package-lock.json build/swarmboot-agent ## installs on shaped links: download and extraction overlapped, as root (NODES=4 RATE=100mbit ROUNDS=5)
+	node test/bench/install/prepare.ts
+	@$(OWN_ROOM) node test/bench/install.ts
 
 figures: packages-bench node_modules/.package-lock.json ## draw docs/figures, the paper's own, from runs in the lab, as root: twenty minutes
 	@$(OWN_ROOM) node test/bench/figures.ts

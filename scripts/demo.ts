@@ -67,7 +67,7 @@ function catalogPort(server: ChildProcess): Promise<number> {
 
 /** Makes the image and the overrides and publishes them, with the BOEL binaries. */
 async function publishAll(settings: Settings, signal: AbortSignal) {
-  const image = await makeImage(settings, FOLDER, say, signal);
+  const image = await makeImage({ ...settings, variant: 'minbase' }, FOLDER, say, signal);
   const overrides = await makeOverrides(FOLDER);
   const run = async (...words: string[]) => {
     const status = await statusOf(swarmboot([...words, '--repo', REPOSITORY], 'inherit', signal));

@@ -20,34 +20,43 @@ import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { messageOf, SwarmbootError } from '../../agent/core/errors.ts';
 import { MIB } from '../../agent/core/units.ts';
-import type { Settings } from './settings.ts';
 
 const run = promisify(execFile);
+
+/** What the image is to be. */
+export interface ImageWish {
+  /** A folder that is the image; null: a Debian is made. */
+  readonly image: string | null;
+  /** Bytes of an incompressible file that is added to a Debian; 0: none. */
+  readonly extraBytes: number;
+  /** mmdebstrap's name for how much of a Debian. */
+  readonly variant: 'minbase' | 'standard';
+}
 
 /** True when this process may set owners and make devices. */
 export const IS_ROOT = process.getuid?.() === 0;
 
 /** The folder that is published as the image. `say` is told what takes long. */
 export async function makeImage(
-  settings: Settings,
+  wish: ImageWish,
   folder: string,
   say: (line: string) => void,
   signal: AbortSignal,
 ): Promise<string> {
-  if (settings.image !== null) {
-    const given = await stat(settings.image).catch(() => null);
+  if (wish.image !== null) {
+    const given = await stat(wish.image).catch(() => null);
     if (given === null || !given.isDirectory())
       throw new SwarmbootError(
         'missing',
-        `IMAGE=${settings.image} is no folder; name the top of a file system tree`,
+        `IMAGE=${wish.image} is no folder; name the top of a file system tree`,
       );
-    return resolve(settings.image);
+    return resolve(wish.image);
   }
   const suite = await debianSuite();
-  const archive = join(folder, `debian-${suite}.tar`);
+  const archive = join(folder, `debian-${suite}-${wish.variant}.tar`);
   if (!existsSync(archive)) {
     say(`making a Debian ${suite} root with mmdebstrap; it is kept for the next run`);
-    await bootstrap(suite, archive, signal);
+    await bootstrap(suite, wish.variant, archive, signal);
   }
   const image = join(folder, 'image');
   await mkdir(image, { recursive: true });
@@ -70,7 +79,7 @@ export async function makeImage(
     ],
     { signal },
   );
-  if (settings.extraBytes > 0) await writeNoise(join(image, 'srv', 'noise.bin'), settings.extraBytes);
+  if (wish.extraBytes > 0) await writeNoise(join(image, 'srv', 'noise.bin'), wish.extraBytes);
   return image;
 }
 
@@ -87,14 +96,19 @@ export async function debianSuite(): Promise<string> {
   return suite;
 }
 
-async function bootstrap(suite: string, archive: string, signal: AbortSignal): Promise<void> {
+async function bootstrap(
+  suite: string,
+  variant: string,
+  archive: string,
+  signal: AbortSignal,
+): Promise<void> {
   const logPath = `${archive}.log`;
   const unfinished = `${archive}.unfinished`;
   const sources = await debianSources();
   const log = await open(logPath, 'w');
   const child = spawn(
     '/usr/bin/mmdebstrap',
-    ['--format=tar', '--variant=minbase', suite, unfinished, ...sources],
+    ['--format=tar', `--variant=${variant}`, suite, unfinished, ...sources],
     {
       stdio: ['ignore', log.fd, log.fd],
       signal,
