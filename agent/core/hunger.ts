@@ -5,6 +5,7 @@ import type { Rng } from './rng.ts';
 
 export class Hunger {
   readonly #rng: Rng;
+  readonly #givers = new Set<Peer>();
   readonly #hungry = new Set<Peer>();
 
   constructor(rng: Rng) {
@@ -14,6 +15,7 @@ export class Hunger {
   /** There may be more to ask of this peer than before. */
   feed(peer: Peer): void {
     if (!peer.gives) return;
+    this.#givers.add(peer);
     peer.dry = false;
     this.#hungry.add(peer);
   }
@@ -24,27 +26,26 @@ export class Hunger {
 
   /** A block came from this peer: its pipeline has room, for what it may have. */
   served(peer: Peer): void {
-    if (!peer.dry) this.#hungry.add(peer);
+    if (!peer.dry && peer.gives) this.#hungry.add(peer);
   }
 
-  gone(peer: Peer): void {
+  /** The peer gives nothing any more. */
+  stopped(peer: Peer): void {
+    this.#givers.delete(peer);
     this.#hungry.delete(peer);
   }
 
   /**
-   * Takes whom to ask now, and how many of `peers` give at all. In no fixed order: who always came first would be asked
+   * Takes whom to ask now, and how many give at all. In no fixed order: who always came first would be asked
    * for all that others have too, and its uplink would be the narrowest.
    */
-  take(peers: Iterable<Peer>): { asked: readonly Peer[]; givers: number } {
-    if (this.#hungry.size === 0) return { asked: [], givers: 0 };
-    const asked = [...this.#hungry].filter((peer) => peer.gives);
+  take(): { asked: readonly Peer[]; givers: number } {
+    const asked = [...this.#hungry];
     this.#hungry.clear();
     for (let left = asked.length; left > 1; left--) {
       const at = this.#rng.below(left);
       [asked[at], asked[left - 1]] = [asked[left - 1]!, asked[at]!];
     }
-    let givers = 0;
-    for (const peer of peers) if (peer.gives) givers++;
-    return { asked, givers };
+    return { asked, givers: this.#givers.size };
   }
 }

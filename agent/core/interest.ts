@@ -12,9 +12,10 @@ export function gainInterest(peer: Peer, commands: SwarmCommand[]): boolean {
   return true;
 }
 
-/** Says so when the peer has nothing more that we lack. */
-export function loseInterest(peer: Peer, commands: SwarmCommand[]): void {
-  if (!peer.wanted || peer.useful > 0) return;
+/** True when the peer has just turned out to have nothing more that we lack. */
+export function loseInterest(peer: Peer, commands: SwarmCommand[]): boolean {
+  if (!peer.wanted || peer.useful > 0) return false;
   peer.wanted = false;
   commands.push({ type: 'uninterested', slot: peer.slot });
+  return true;
 }

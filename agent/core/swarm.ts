@@ -108,11 +108,13 @@ export class Swarm {
     if (here) this.#housekeeping();
     this.#fillPipelines();
     if (here) this.#showing.tell(this.#members.all(), this.#tally.upBytesPerSec(now), now, this.#commands);
-    this.#upload.serve(this.#members.all(), now, this.#commands);
+    this.#upload.serve(now, this.#commands);
     this.#showing.sent(this.#commands);
     this.#announce();
     if (this.#state === 'leaving') this.#finishLeaving();
-    return this.#commands.splice(0);
+    const commands = this.#commands;
+    this.#commands = [];
+    return commands;
   }
 
   /** When `take` next has something to do without an event. */
@@ -167,6 +169,7 @@ export class Swarm {
     switch (event.type) {
       case 'choked':
         peer.chokesUs = true;
+        this.#hunger.stopped(peer);
         if (peer.fast) return;
         this.#download.releaseAll(peer);
         return this.#hunger.feedAll(this.#members.all());
@@ -207,8 +210,7 @@ export class Swarm {
         }
         return;
       case 'sent':
-        peer.sendingBytes -= event.bytes;
-        peer.up.add(event.bytes, this.#now);
+        this.#upload.sent(peer, event.bytes, this.#now);
         return this.#tally.sent(event.bytes, this.#now);
     }
   }
@@ -218,7 +220,8 @@ export class Swarm {
     this.#picker.counted(peer.field, -1);
     this.#members.remove(peer, this.#now);
     this.#showing.gone(peer.slot);
-    this.#hunger.gone(peer);
+    this.#upload.gone(peer);
+    this.#hunger.stopped(peer);
     this.#hunger.feedAll(this.#members.all());
     this.#rechoke(false);
     if (this.#state === 'here' && !this.#have.isFull) this.#schedule.hurry(this.#now);
@@ -309,13 +312,17 @@ export class Swarm {
   #updateInterest(peer: Peer): void {
     if (this.#have.isFull && (peer.isSeeder || peer.uploadOnly)) return this.#drop(peer, 'both are complete');
     if (gainInterest(peer, this.#commands)) this.#hunger.feed(peer);
-    if (this.#have.isFull) loseInterest(peer, this.#commands);
+    if (this.#have.isFull) this.#loseInterest(peer);
+  }
+
+  #loseInterest(peer: Peer): void {
+    if (loseInterest(peer, this.#commands)) this.#hunger.stopped(peer);
   }
 
   #fillPipelines(): void {
     if (this.#state !== 'here') return;
     if (this.#now >= this.#download.deadline()) this.#hunger.feedAll(this.#members.all());
-    const { asked, givers } = this.#hunger.take(this.#members.all());
+    const { asked, givers } = this.#hunger.take();
     for (const peer of asked) this.#download.fill(peer, givers, this.#now, this.#commands);
     this.#download.waveDone(this.#now);
   }
@@ -332,7 +339,7 @@ export class Swarm {
       if (neglect !== null) this.#drop(peer, neglect);
       else {
         stalled = this.#download.checkStall(peer, this.#now) || stalled;
-        loseInterest(peer, this.#commands);
+        this.#loseInterest(peer);
       }
     }
     if (stalled) this.#hunger.feedAll(this.#members.all());

@@ -21,8 +21,8 @@ export class Upload {
   readonly #budget: Budget;
   readonly #limits: Limits;
   #waitsForBudget = false;
-  /** Under a cap the next round begins behind the peer served last, or the first would eat it all. */
-  #lastServed = -1;
+  /** Who waits for blocks and may have room in its socket: the next to be served comes first. */
+  readonly #line = new Set<Peer>();
 
   constructor(torrent: Torrent, have: Bitfield, budget: Budget, limits: Limits) {
     this.#torrent = torrent;
@@ -48,8 +48,10 @@ export class Upload {
     if (waitingBlocks(peer.queue) + blocks > this.#limits.queueMax) {
       return `more than ${this.#limits.queueMax} requests waiting`;
     }
-    if (peer.unchoked && accepting) peer.queue.push({ piece, begin, length });
-    else rejectBlocks(peer, stretch, commands);
+    if (peer.unchoked && accepting) {
+      peer.queue.push({ piece, begin, length });
+      this.#line.add(peer);
+    } else rejectBlocks(peer, stretch, commands);
     return null;
   }
 
@@ -121,37 +123,38 @@ export class Upload {
     peer.queue.length = 0;
   }
 
+  /** The peer's socket has taken bytes. */
+  sent(peer: Peer, bytes: number, now: Ms): void {
+    peer.sendingBytes -= bytes;
+    peer.up.add(bytes, now);
+    if (peer.queue.length > 0) this.#line.add(peer);
+  }
+
+  /** The peer is not connected any more. */
+  gone(peer: Peer): void {
+    this.#line.delete(peer);
+  }
+
   /** Hands out what sockets and cap allow, peer by peer, each a stretch at a time. Returns bytes handed out. */
-  serve(peers: Iterable<Peer>, now: Ms, commands: SwarmCommand[]): number {
-    const capped = this.#budget.bytesPerSec > 0;
-    const stretchMax = capped ? CAPPED_SERVE_BYTES : SERVE_MAX_BYTES;
+  serve(now: Ms, commands: SwarmCommand[]): number {
+    const stretchMax = this.#budget.bytesPerSec > 0 ? CAPPED_SERVE_BYTES : SERVE_MAX_BYTES;
     this.#waitsForBudget = false;
-    const queued: Peer[] = [];
-    for (const peer of peers) if (peer.queue.length > 0) queued.push(peer);
-    if (queued.length === 0) return 0;
-    let waiting = [
-      ...queued.filter((peer) => peer.slot > this.#lastServed),
-      ...queued.filter((peer) => peer.slot <= this.#lastServed),
-    ];
     let served = 0;
-    while (waiting.length > 0) {
-      const still: Peer[] = [];
-      for (const peer of waiting) {
-        const room = this.#socketRoom(peer, now);
-        if (room < BLOCK_BYTES) continue;
-        if (this.#budget.available(now) < Math.min(stretchMax, BLOCK_BYTES)) {
-          this.#waitsForBudget = true;
-          return served;
-        }
-        const stretch = nextStretch(peer.queue, Math.min(stretchMax, room));
-        peer.sendingBytes += stretch.length;
-        this.#budget.spend(stretch.length);
-        served += stretch.length;
-        this.#lastServed = peer.slot;
-        commands.push({ type: 'serve', slot: peer.slot, ...stretch });
-        if (peer.queue.length > 0) still.push(peer);
+    // Who was served and waits for more goes to the end of the line, and is met again there.
+    for (const peer of this.#line) {
+      const room = peer.queue.length === 0 ? 0 : this.#socketRoom(peer, now);
+      if (room >= BLOCK_BYTES && this.#budget.available(now) < BLOCK_BYTES) {
+        this.#waitsForBudget = true;
+        break;
       }
-      waiting = still;
+      this.#line.delete(peer);
+      if (room < BLOCK_BYTES) continue;
+      const stretch = nextStretch(peer.queue, Math.min(stretchMax, room));
+      peer.sendingBytes += stretch.length;
+      this.#budget.spend(stretch.length);
+      served += stretch.length;
+      commands.push({ type: 'serve', slot: peer.slot, ...stretch });
+      if (peer.queue.length > 0) this.#line.add(peer);
     }
     return served;
   }

@@ -1,7 +1,9 @@
-// What is to happen when: a heap in virtual time. Equal times keep the order in which they were entered, so that a run
-// can be replayed. Entries are two numbers, or a function where something happens seldom.
+// What is to happen when, in virtual time. Equal times keep the order in which they were entered, so that a run can be
+// replayed. Entries are two numbers, or a function where something happens seldom. A calendar: what is due soon lies in
+// a small heap, all else unordered in its day of a ring, where it costs nothing until the day has come.
 
 import type { Ms } from '../../agent/core/units.ts';
+import { EntryHeap } from './heap.ts';
 
 /** Carries out an entry made by `at`. */
 export type Perform = (kind: number, id: number) => void;
@@ -10,15 +12,27 @@ export type Perform = (kind: number, id: number) => void;
 const CALL = 0;
 const KIND_BITS = 3;
 
+const DAYS_PER_MS = 16;
+/** The ring is about a second long. What lies further ahead is passed over until its turn. */
+const DAYS = 2 ** 14;
+const NONE = -1;
+
 export class Agenda {
   now: Ms = 0;
   /** Entries ever made. */
   entered = 0;
   readonly #perform: Perform;
-  #size = 0;
-  #times = new Float64Array(1024);
-  #orders = new Float64Array(1024);
-  #whats = new Int32Array(1024);
+  /** Entries of today, and what was entered for today since. */
+  readonly #today = new EntryHeap();
+  #day = 0;
+  /** The first entry of each day of the ring; the others follow by `#nexts`, as do the places that are free. */
+  readonly #firsts = new Int32Array(DAYS).fill(NONE);
+  #free = NONE;
+  #waiting = 0;
+  #times: Float64Array = new Float64Array(0);
+  #orders: Float64Array = new Float64Array(0);
+  #whats: Int32Array = new Int32Array(0);
+  #nexts: Int32Array = new Int32Array(0);
   readonly #calls = new Map<number, () => void>();
   #callIds = 0;
 
@@ -39,10 +53,9 @@ export class Agenda {
 
   /** Performs entry after entry until `done` or until nothing is left before `untilMs`. */
   run(done: () => boolean, untilMs: Ms): void {
-    while (this.#size > 0 && this.#times[0]! <= untilMs && !done()) {
-      this.now = this.#times[0]!;
-      const what = this.#whats[0]!;
-      this.#removeFirst();
+    while (this.#reach(untilMs) && !done()) {
+      this.now = this.#today.firstAt;
+      const what = this.#today.shift();
       const kind = what & ((1 << KIND_BITS) - 1);
       const id = what >>> KIND_BITS;
       if (kind === CALL) this.#called(id);
@@ -56,62 +69,68 @@ export class Agenda {
     work();
   }
 
+  /** Turns to the day of the next entry. False when there is none until `untilMs`. */
+  #reach(untilMs: Ms): boolean {
+    while (this.#today.size === 0) {
+      if (this.#waiting === 0 || (this.#day + 1) / DAYS_PER_MS > untilMs) return false;
+      this.#day++;
+      this.#open(this.#day);
+    }
+    return this.#today.firstAt <= untilMs;
+  }
+
+  /** Moves the entries of this day into the heap; those of a later turn of the ring stay. */
+  #open(day: number): void {
+    const place = day % DAYS;
+    let at = this.#firsts[place]!;
+    this.#firsts[place] = NONE;
+    while (at !== NONE) {
+      const next = this.#nexts[at]!;
+      const isToday = dayOf(this.#times[at]!) === day;
+      this.#nexts[at] = isToday ? this.#free : this.#firsts[place]!;
+      if (isToday) {
+        this.#free = at;
+        this.#waiting--;
+        this.#today.push(this.#times[at]!, this.#orders[at]!, this.#whats[at]!);
+      } else this.#firsts[place] = at;
+      at = next;
+    }
+  }
+
   #enter(wished: Ms, what: number): void {
     const time = Math.max(wished, this.now);
-    if (this.#size === this.#times.length) this.#grow();
-    const times = this.#times;
-    let child = this.#size++;
-    while (child > 0) {
-      const parent = (child - 1) >> 1;
-      if (times[parent]! <= time) break;
-      this.#move(parent, child);
-      child = parent;
-    }
-    this.#put(child, time, this.entered++, what);
-  }
-
-  #removeFirst(): void {
-    const last = --this.#size;
-    if (last === 0) return;
-    const time = this.#times[last]!;
-    const order = this.#orders[last]!;
-    let parent = 0;
-    for (;;) {
-      let child = 2 * parent + 1;
-      if (child >= last) break;
-      if (child + 1 < last && this.#isBefore(child + 1, this.#times[child]!, this.#orders[child]!)) child++;
-      if (!this.#isBefore(child, time, order)) break;
-      this.#move(child, parent);
-      parent = child;
-    }
-    this.#put(parent, time, order, this.#whats[last]!);
-  }
-
-  #isBefore(index: number, time: Ms, order: number): boolean {
-    const other = this.#times[index]!;
-    return other < time || (other === time && this.#orders[index]! < order);
-  }
-
-  #move(from: number, to: number): void {
-    this.#put(to, this.#times[from]!, this.#orders[from]!, this.#whats[from]!);
-  }
-
-  #put(index: number, time: Ms, order: number, what: number): void {
-    this.#times[index] = time;
-    this.#orders[index] = order;
-    this.#whats[index] = what;
+    const order = this.entered++;
+    const day = dayOf(time);
+    if (day <= this.#day) return this.#today.push(time, order, what);
+    if (this.#free === NONE) this.#grow();
+    const at = this.#free;
+    this.#free = this.#nexts[at]!;
+    this.#waiting++;
+    this.#times[at] = time;
+    this.#orders[at] = order;
+    this.#whats[at] = what;
+    this.#nexts[at] = this.#firsts[day % DAYS]!;
+    this.#firsts[day % DAYS] = at;
   }
 
   #grow(): void {
-    const wider = 2 * this.#size;
-    const times = new Float64Array(wider);
-    const orders = new Float64Array(wider);
-    const whats = new Int32Array(wider);
+    const size = this.#times.length;
+    const wider = Math.max(1024, 2 * size);
+    const [times, orders] = [new Float64Array(wider), new Float64Array(wider)];
+    const [whats, nexts] = [new Int32Array(wider), new Int32Array(wider)];
     times.set(this.#times);
     orders.set(this.#orders);
     whats.set(this.#whats);
+    nexts.set(this.#nexts);
+    for (let at = size; at < wider; at++) nexts[at] = at + 1 < wider ? at + 1 : NONE;
+    this.#free = size;
     this.#times = times;
     this.#orders = orders;
     this.#whats = whats;
+    this.#nexts = nexts;
   }
+}
+
+function dayOf(time: Ms): number {
+  return Math.floor(time * DAYS_PER_MS);
 }

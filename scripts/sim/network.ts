@@ -130,25 +130,21 @@ export class Network {
     const bytes = pipe.sendNext();
     const firstMs = from.port.up.carry(bytes, this.#agenda.now) + latencyMs;
     const lastMs = from.port.up.freeAtMs + latencyMs;
-    const between = from.rack === to.rack ? [] : [from.rack?.up, to.rack?.down];
-    this.#pass(
-      between.filter((link) => link !== undefined),
-      to.port.down,
-      pipe,
-      bytes,
-      firstMs,
-      lastMs,
-    );
+    if (from.rack === to.rack) return this.#land(to.port.down, pipe, bytes, firstMs, lastMs);
+    const between = [from.rack?.up, to.rack?.down].filter((link) => link !== undefined);
+    this.#pass(between, to.port.down, pipe, bytes, firstMs, lastMs);
+  }
+
+  /** Down the last link; the chunk has arrived when all of it has come down. */
+  #land(down: Link, pipe: Pipe, bytes: number, firstMs: Ms, lastMs: Ms): void {
+    down.carry(bytes, firstMs);
+    this.#agenda.at(Math.max(down.freeAtMs, lastMs), ARRIVED, pipe.id);
   }
 
   /** Through the links between the racks, then down. Each link takes what comes in the order in which it comes. */
   #pass(between: Link[], down: Link, pipe: Pipe, bytes: number, firstMs: Ms, lastMs: Ms): void {
     const [link, ...rest] = between;
-    if (link === undefined) {
-      down.carry(bytes, firstMs);
-      this.#agenda.at(Math.max(down.freeAtMs, lastMs), ARRIVED, pipe.id);
-      return;
-    }
+    if (link === undefined) return this.#land(down, pipe, bytes, firstMs, lastMs);
     const began = link.carry(bytes, firstMs);
     const doneMs = Math.max(link.freeAtMs, lastMs);
     this.#agenda.call(began, () => this.#pass(rest, down, pipe, bytes, began, doneMs));

@@ -24,8 +24,12 @@ function prepare({ bytesPerSec = 0, have = Bitfield.full(PIECES), fast = true } 
   }) as [Peer, Peer, Peer];
   const serve = (now = 0) => {
     const commands: SwarmCommand[] = [];
-    upload.serve(peers, now, commands);
+    upload.serve(now, commands);
     return commands.filter((command) => command.type === 'serve');
+  };
+  /** All sockets have taken all that they were given. */
+  const flush = (now = 0) => {
+    for (const peer of peers) upload.sent(peer, peer.sendingBytes, now);
   };
   const ask = (peer: Peer, stretch: Stretch) => {
     const commands: SwarmCommand[] = [];
@@ -36,7 +40,7 @@ function prepare({ bytesPerSec = 0, have = Bitfield.full(PIECES), fast = true } 
     upload.cancelled(peer, stretch, commands);
     return commands;
   };
-  return { upload, peers, serve, ask, cancel };
+  return { upload, peers, serve, flush, ask, cancel };
 }
 
 const blocks = (piece: number, first: number, count = 1): Stretch => ({
@@ -46,10 +50,10 @@ const blocks = (piece: number, first: number, count = 1): Stretch => ({
 });
 
 test('wishes of a peer are served in their order, joined where they follow one another', () => {
-  const { peers, ask, serve } = prepare();
+  const { peers, ask, serve, flush } = prepare();
   for (const stretch of [blocks(3, 0, 2), blocks(3, 2), blocks(1, 5), blocks(3, 3)]) ask(peers[0], stretch);
   const first = serve();
-  peers[0].sendingBytes = 0;
+  flush();
   assert.deepEqual(
     [...first, ...serve()],
     [
@@ -133,7 +137,7 @@ test('whatever is asked and cancelled, all that goes out are whole blocks that w
   });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const { peers, ask, cancel, serve } = prepare();
+      const { peers, ask, cancel, serve, flush } = prepare();
       const wanted: string[] = [];
       for (const { cancels, piece, first, count } of steps) {
         const taken = Math.min(count, BLOCKS - first);
@@ -151,7 +155,7 @@ test('whatever is asked and cancelled, all that goes out are whole blocks that w
           for (let at = 0; at < length; at += BLOCK_BYTES)
             sent.push(`${piece} ${(begin + at) / BLOCK_BYTES}`);
         }
-        peers[0].sendingBytes = 0;
+        flush();
       }
       assert.deepEqual(sent.sort(), wanted.sort());
     }),
@@ -169,7 +173,7 @@ test('a socket that takes nothing gets no more than its room', () => {
 test('under a cap all peers advance alike, and the cap holds', () => {
   fc.assert(
     fc.property(fc.integer({ min: 100_000, max: 4_000_000 }), (bytesPerSec) => {
-      const { upload, peers, serve, ask } = prepare({ bytesPerSec });
+      const { upload, peers, serve, flush, ask } = prepare({ bytesPerSec });
       const sent = new Map(peers.map(({ slot }) => [slot, 0]));
       const seconds = 10;
       let piece = 0;
@@ -182,7 +186,7 @@ test('under a cap all peers advance alike, and the cap holds', () => {
           while (peer.queue.length < 4) ask(peer, blocks(piece++ % (PIECES - 1), 0, BLOCKS));
         }
         for (const { slot, length } of serve(now)) sent.set(slot, sent.get(slot)! + length);
-        for (const peer of peers) peer.sendingBytes = 0;
+        flush(now);
       }
       const total = [...sent.values()].reduce((sum, bytes) => sum + bytes, 0);
       const allowed = bytesPerSec * seconds;
