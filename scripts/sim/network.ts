@@ -49,8 +49,8 @@ interface Place {
   readonly port: Port;
   readonly rack: Port | null;
   readonly line: Pipe[];
-  /** An entry in the agenda will look after the line. */
-  waits: boolean;
+  /** An entry in the agenda will look after the line then. */
+  wakeAtMs: Ms;
 }
 
 /** The kinds of entries that the network makes. */
@@ -62,6 +62,8 @@ export interface NetworkOptions {
   readonly latencyMs: Ms;
   /** Bytes that a connection may have under way. */
   readonly windowBytes: number;
+  /** Bytes that wait for a downlink at most; who would send more serves others meanwhile. */
+  readonly bufferBytes: number;
 }
 
 export class Network {
@@ -76,7 +78,7 @@ export class Network {
 
   /** Joins the next node; nodes are numbered from 0. */
   join(port: Port, rack: Port | null): void {
-    this.#places.push({ port, rack, line: [], waits: false });
+    this.#places.push({ port, rack, line: [], wakeAtMs: Number.POSITIVE_INFINITY });
   }
 
   /** Books the bytes of a message that follows no chunk. Returns when it has come down behind what is queued there. */
@@ -94,30 +96,54 @@ export class Network {
     const place = this.#places[pipe.from]!;
     pipe.inLine = true;
     place.line.push(pipe);
-    if (!place.waits) this.serve(pipe.from);
+    if (place.port.up.freeAtMs <= this.#agenda.now) this.#serve(place, pipe.from);
+    else this.#wake(place, pipe.from, place.port.up.freeAtMs);
   }
 
-  /** The node's uplink may be free: sends the next chunk. */
+  /** The node's uplink may be free, or the buffer before a receiver's downlink: sends the next chunk. */
   serve(node: number): void {
     const place = this.#places[node]!;
-    place.waits = false;
-    const { up } = place.port;
+    if (place.wakeAtMs > this.#agenda.now) return;
+    place.wakeAtMs = Number.POSITIVE_INFINITY;
+    this.#serve(place, node);
+  }
+
+  #serve(place: Place, node: number): void {
+    const { line, port } = place;
     const { now } = this.#agenda;
-    while (place.line.length > 0) {
-      if (up.freeAtMs > now) {
-        place.waits = true;
-        this.#agenda.at(up.freeAtMs, UPLINK_FREE, node);
-        return;
+    while (line.length > 0) {
+      if (port.up.freeAtMs > now) return this.#wake(place, node, port.up.freeAtMs);
+      let soonest = Number.POSITIVE_INFINITY;
+      let at = 0;
+      for (; at < line.length; at++) {
+        const roomAtMs = this.#roomAtMs(line[at]!);
+        if (roomAtMs <= now) break;
+        soonest = Math.min(soonest, roomAtMs);
       }
-      const pipe = place.line.shift()!;
+      if (at === line.length) return this.#wake(place, node, soonest);
+      const pipe = line[at]!;
+      line.splice(at, 1);
       pipe.inLine = false;
       if (!this.#maySend(pipe)) continue;
       this.#send(pipe, place);
       if (this.#maySend(pipe)) {
         pipe.inLine = true;
-        place.line.push(pipe);
+        line.push(pipe);
       }
     }
+  }
+
+  /** When what is sent through the pipe finds room in the buffer before the receiver's downlink. */
+  #roomAtMs({ to }: Pipe): Ms {
+    const { down } = this.#places[to]!.port;
+    const { latencyMs, bufferBytes } = this.#options;
+    return down.freeAtMs - latencyMs - bufferBytes / down.bytesPerMs;
+  }
+
+  #wake(place: Place, node: number, atMs: Ms): void {
+    if (place.wakeAtMs <= atMs) return;
+    place.wakeAtMs = atMs;
+    this.#agenda.at(atMs, UPLINK_FREE, node);
   }
 
   #maySend(pipe: Pipe): boolean {

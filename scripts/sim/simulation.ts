@@ -17,6 +17,7 @@ import { blankTorrent, World } from './world.ts';
 const SERVERS_AHEAD_MS: Ms = 1000;
 const LATENCY_MS: Ms = 0.5;
 const WINDOW_BYTES = 64 * KIB;
+const BUFFER_BYTES = 512 * KIB;
 /** More chunks than this take long to simulate. */
 const CHUNKS_WANTED = 1_000_000;
 
@@ -46,6 +47,8 @@ export interface Simulation extends Rates {
   readonly latencyMs?: Ms;
   /** Bytes that one connection may have under way. */
   readonly windowBytes?: number;
+  /** Bytes that wait for a downlink at most. */
+  readonly bufferBytes?: number;
   /** Virtual time from the first start, after which a run ends whoever is not ready. */
   readonly patienceMs?: Ms;
 }
@@ -91,6 +94,7 @@ export class Run {
       seed,
       latencyMs: options.latencyMs ?? Math.max(LATENCY_MS, Math.min(LATENCY_MS * scale, grainMs)),
       windowBytes,
+      bufferBytes: Math.max(BLOCK_BYTES, (options.bufferBytes ?? BUFFER_BYTES) / scale),
       sendBufferBytes: 2 * windowBytes,
       scale,
     });

@@ -49,6 +49,8 @@ export interface WorldOptions {
   readonly latencyMs: Ms;
   /** Bytes that a connection may have under way. */
   readonly windowBytes: number;
+  /** Bytes that wait for a downlink at most. */
+  readonly bufferBytes: number;
   /** Bytes that the kernel takes of a connection before the other end has them. */
   readonly sendBufferBytes: number;
   /** One byte of a chunk stands for so many; messages are as long as they are. */

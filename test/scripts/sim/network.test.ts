@@ -18,7 +18,7 @@ function lab(rates: readonly (readonly [number, number])[], racks: readonly (Por
     arrivals.push({ pipe: id, atMs: agenda.now });
     network.offer(pipe);
   });
-  const network = new Network(agenda, { latencyMs: 1, windowBytes: 4 * CHUNK_BYTES });
+  const network = new Network(agenda, { latencyMs: 1, windowBytes: 4 * CHUNK_BYTES, bufferBytes: 2 * CHUNK_BYTES });
   for (const [index, [up, down]] of rates.entries()) {
     network.join(new Port({ upBytesPerSec: 1000 * up, downBytesPerSec: 1000 * down }), racks[index] ?? null);
   }
