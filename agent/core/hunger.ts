@@ -5,8 +5,9 @@ import type { Rng } from './rng.ts';
 
 export class Hunger {
   readonly #rng: Rng;
-  readonly #givers = new Set<Peer>();
-  readonly #hungry = new Set<Peer>();
+  #givers = 0;
+  /** Some may have stopped giving since, or be in it twice. */
+  #hungry: Peer[] = [];
 
   constructor(rng: Rng) {
     this.#rng = rng;
@@ -15,9 +16,10 @@ export class Hunger {
   /** There may be more to ask of this peer than before. */
   feed(peer: Peer): void {
     if (!peer.gives) return;
-    this.#givers.add(peer);
+    if (!peer.giving) this.#givers++;
+    peer.giving = true;
     peer.dry = false;
-    this.#hungry.add(peer);
+    this.#add(peer);
   }
 
   feedAll(peers: Iterable<Peer>): void {
@@ -26,26 +28,36 @@ export class Hunger {
 
   /** A block came from this peer: its pipeline has room, for what it may have. */
   served(peer: Peer): void {
-    if (!peer.dry && peer.gives) this.#hungry.add(peer);
+    if (!peer.dry && peer.gives) this.#add(peer);
   }
 
   /** The peer gives nothing any more. */
   stopped(peer: Peer): void {
-    this.#givers.delete(peer);
-    this.#hungry.delete(peer);
+    if (peer.giving) this.#givers--;
+    peer.giving = false;
+    peer.hungry = false;
   }
 
   /**
-   * Takes whom to ask now, and how many give at all. In no fixed order: who always came first would be asked
-   * for all that others have too, and its uplink would be the narrowest.
+   * Takes whom to ask now, and how many give at all. In no fixed order: who always came first would be asked for all
+   * that others have too, and its uplink would be the narrowest.
    */
   take(): { asked: readonly Peer[]; givers: number } {
-    const asked = [...this.#hungry];
-    this.#hungry.clear();
+    const asked: Peer[] = [];
+    for (const peer of this.#hungry) {
+      if (peer.hungry) asked.push(peer);
+      peer.hungry = false;
+    }
+    this.#hungry = [];
     for (let left = asked.length; left > 1; left--) {
       const at = this.#rng.below(left);
       [asked[at], asked[left - 1]] = [asked[left - 1]!, asked[at]!];
     }
-    return { asked, givers: this.#givers.size };
+    return { asked, givers: this.#givers };
+  }
+
+  #add(peer: Peer): void {
+    if (!peer.hungry) this.#hungry.push(peer);
+    peer.hungry = true;
   }
 }

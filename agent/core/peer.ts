@@ -38,6 +38,9 @@ export class Peer {
   snubbed = false;
   /** For now it has nothing that we could ask of it. */
   dry = false;
+  /** Hunger's own notes: it counts as one who gives; its pipeline may have room. */
+  giving = false;
+  hungry = false;
   readonly down: Meter;
 
   /** We let it download. */
