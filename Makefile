@@ -45,7 +45,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-bench \
-  check types lint tidy test sim boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install figures lab lab-test clean
+  check types lint tidy test sim sim-large boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install figures lab lab-test clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -85,6 +85,9 @@ test: packages-test types lint ## check, and every test but benchmarks, the lab 
 
 sim: node_modules/.package-lock.json ## swarms in the simulator: fixed seeds and a fresh one, faults, floors of efficiency
 	$(NODE_TEST) test/sim/*.test.ts
+
+sim-large: node_modules/.package-lock.json ## the simulator's largest promise: 10,000 nodes, liveness and a floor of efficiency; minutes
+	node test/sim/large.ts
 
 # The first takes longest, and while it waits for one machine the others have a processor: the heaviest of them come last.
 BOOT_TESTS := test/boot/cluster.test.ts test/boot/disks.test.ts test/boot/init.test.ts test/boot/loaders.test.ts

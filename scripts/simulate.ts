@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { SwarmbootError } from '../agent/core/errors.ts';
 import { pieceLengthFor } from '../agent/core/metainfo.ts';
-import { KIB, type Ms, parseBitRate, parseBytes } from '../agent/core/units.ts';
+import { KIB, MIB, type Ms, parseBitRate, parseBytes } from '../agent/core/units.ts';
 import { type Arguments, type Command, expectWords, type Option, type Terminal, usage } from './command.ts';
 import { Progress } from './progress.ts';
 import { FAULT_NAMES, type FaultShares } from './sim/faults.ts';
@@ -79,6 +79,8 @@ interface Forecast {
   readonly nodes: number;
   readonly sizeBytes: number;
   readonly pieceBytes: number;
+  /** Of the pieces that were simulated, which are larger in very large runs. */
+  readonly simulatedPieceBytes: number;
   readonly seed: number;
   /** From the first start until the last, and the middle one of all nodes is complete. */
   readonly slowestMs: Ms;
@@ -145,6 +147,7 @@ function forecastOf(plan: Simulation, outcome: Outcome): Forecast {
     nodes: plan.nodes,
     sizeBytes: plan.sizeBytes,
     pieceBytes: plan.pieceBytes,
+    simulatedPieceBytes: outcome.pieceBytes,
     seed: plan.seed,
     slowestMs: all.slowestMs,
     medianMs: all.medianMs,
@@ -173,6 +176,8 @@ function pageOf(forecast: Forecast, rate: string): string {
     ['thrown away', `${(100 * forecast.wastedShare).toFixed(2)} % of what the nodes fetch`],
     ['bottleneck', forecast.bottleneck],
   ];
+  if (forecast.simulatedPieceBytes > forecast.pieceBytes)
+    rows.push(['simulated in', `pieces of ${forecast.simulatedPieceBytes / MIB} MiB (docs/simulate.md)`]);
   const lines = rows.map(([what, value]) => `${what.padEnd(14)}${value}\n`);
   return `${count} nodes, ${size}, ${rate}: expect ${Math.round(slowestMs / 1000)} s\n${lines.join('')}`;
 }

@@ -44,7 +44,8 @@ export class EntryHeap {
     for (;;) {
       let child = 2 * parent + 1;
       if (child >= size) break;
-      if (child + 1 < size && this.#isAfter(child, this.#times[child + 1]!, this.#orders[child + 1]!)) child++;
+      if (child + 1 < size && this.#isAfter(child, this.#times[child + 1]!, this.#orders[child + 1]!))
+        child++;
       if (this.#isAfter(child, time, order)) break;
       this.#move(child, parent);
       parent = child;

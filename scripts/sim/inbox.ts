@@ -20,6 +20,11 @@ export class Inbox {
     return this.#head === this.#end;
   }
 
+  /** When the first entry is due; there must be one. */
+  get dueMs(): Ms {
+    return this.#words[this.#head]!;
+  }
+
   push(due: Ms, slot: number, kind: number, piece: number, begin: number, length: number): void {
     if (this.#end === this.#words.length) this.#makeRoom();
     const words = this.#words;

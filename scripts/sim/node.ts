@@ -73,8 +73,8 @@ export interface Surroundings {
   /** Books a message of so many bytes that follows no chunk. Returns when it is due at the other end. */
   message(pipe: Pipe, bytes: number): Ms;
   node(index: number): SimNode;
-  /** The node has something in its inbox. */
-  stir(node: SimNode): void;
+  /** The node has something in its inbox that is due then. */
+  stir(node: SimNode, dueMs: Ms): void;
   wake(node: SimNode, atMs: Ms): void;
   completed(node: SimNode): void;
   keepField(bytes: Uint8Array): number;
@@ -173,7 +173,7 @@ export class SimNode {
   listen(): void {
     this.stirred = false;
     if (this.alive && this.#hear()) this.run();
-    if (!this.#inbox.isEmpty) this.#world.stir(this);
+    if (!this.#inbox.isEmpty) this.#world.stir(this, this.#inbox.dueMs);
   }
 
   /** The first chunk of a pipe to this node has arrived, and with it the messages behind. */
@@ -189,7 +189,7 @@ export class SimNode {
 
   post(due: Ms, slot: number, kind: number, piece: number, begin: number, length: number): void {
     this.#inbox.push(due, slot, kind, piece, begin, length);
-    this.#world.stir(this);
+    if (!this.stirred) this.#world.stir(this, this.#inbox.dueMs);
   }
 
   /** This node is no more; the others notice. */

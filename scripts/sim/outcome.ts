@@ -24,7 +24,9 @@ export interface Outcome {
   readonly seederBytes: number;
   /** Content that nodes threw away. */
   readonly wastedBytes: number;
-  /** T* (bound.ts). */
+  /** Of the pieces that were simulated: larger than those of the image where the run was a very large one. */
+  readonly pieceBytes: number;
+  /** T* (bound.ts) of a run in such pieces. */
   readonly boundMs: Ms;
   readonly load: Loads;
   /** Entries in the agenda: with the seed the fingerprint of a run. */

@@ -10,16 +10,16 @@ import { type FaultPlan, type FaultShares, planFaults } from './faults.ts';
 import { Port, type Rates } from './network.ts';
 import type { SimNode } from './node.ts';
 import type { Outcome } from './outcome.ts';
-import { scaledLimits } from './scale.ts';
+import { coarsenessFor, scaledLimits } from './scale.ts';
 import { blankTorrent, World } from './world.ts';
 
 /** The image servers are up and known to the tracker before the first node starts. */
 const SERVERS_AHEAD_MS: Ms = 1000;
 const LATENCY_MS: Ms = 0.5;
+/** Of a run in coarser grain: each time that a node listens costs time to simulate. */
+const COARSE_LATENCY_MS: Ms = 1;
 const WINDOW_BYTES = 64 * KIB;
 const BUFFER_BYTES = 512 * KIB;
-/** More chunks than this take long to simulate. */
-const CHUNKS_WANTED = 1_000_000;
 
 export interface Simulation extends Rates {
   readonly nodes: number;
@@ -60,13 +60,6 @@ export function simulate(options: Simulation): Outcome {
   return run.outcome();
 }
 
-/** The grain for a run of tolerable length: 16 KiB, or for large ones twice and twice again, up to half a piece. */
-export function grainFor(nodes: number, sizeBytes: number, pieceBytes: number): number {
-  let grain = BLOCK_BYTES;
-  while ((nodes * sizeBytes) / grain > CHUNKS_WANTED && grain * 2 < pieceBytes) grain *= 2;
-  return grain;
-}
-
 /** A run that can be interrupted. */
 export class Run {
   readonly world: World;
@@ -75,6 +68,8 @@ export class Run {
   readonly #options: Simulation;
   /** One byte in the world stands for so many. */
   readonly #scale: number;
+  /** One piece in the world stands for so much. */
+  readonly #pieceBytes: number;
   readonly #racks: readonly Port[];
   readonly #faults: FaultPlan;
   /** Those whose end is waited for: not the faulty ones, unless they are just slow or cut off. */
@@ -82,17 +77,19 @@ export class Run {
 
   constructor(options: Simulation) {
     const { nodes, sizeBytes, upBytesPerSec, seed, racks } = options;
-    const grainBytes = options.grainBytes ?? grainFor(nodes, sizeBytes, options.pieceBytes);
+    const { grainBytes, pieceBytes } =
+      options.grainBytes === undefined
+        ? coarsenessFor(nodes, sizeBytes, options.pieceBytes)
+        : { grainBytes: options.grainBytes, pieceBytes: options.pieceBytes };
     const scale = grainBytes / BLOCK_BYTES;
     const windowBytes = Math.max(2 * BLOCK_BYTES, (options.windowBytes ?? WINDOW_BYTES) / scale);
-    // Finer than the time that a grain takes says nothing more.
-    const grainMs = (grainBytes / upBytesPerSec) * 1000;
     this.#options = options;
     this.#scale = scale;
+    this.#pieceBytes = pieceBytes;
     this.world = new World({
-      torrent: blankTorrent(Math.max(1, Math.round(sizeBytes / scale)), options.pieceBytes / scale),
+      torrent: blankTorrent(Math.max(1, Math.round(sizeBytes / scale)), pieceBytes / scale),
       seed,
-      latencyMs: options.latencyMs ?? Math.max(LATENCY_MS, Math.min(LATENCY_MS * scale, grainMs)),
+      latencyMs: options.latencyMs ?? (scale === 1 ? LATENCY_MS : COARSE_LATENCY_MS),
       windowBytes,
       bufferBytes: Math.max(BLOCK_BYTES, (options.bufferBytes ?? BUFFER_BYTES) / scale),
       sendBufferBytes: 2 * windowBytes,
@@ -122,7 +119,7 @@ export class Run {
 
   /** Content that the nodes have by now. */
   get bytesHeld(): number {
-    return this.#options.pieceBytes * sum(this.nodes.map(({ have }) => have.count));
+    return this.#pieceBytes * sum(this.nodes.map(({ have }) => have.count));
   }
 
   /** Goes on until the run is over (true) or until `untilMs`. */
@@ -144,6 +141,7 @@ export class Run {
       unfinished: this.#awaited.filter((node) => !isComplete(node)).map((node) => nodes.indexOf(node)),
       seederBytes: this.#scale * sum(this.#servers.map((node) => node.sentBytes)),
       wastedBytes: this.#scale * sum(nodes.map((node) => node.swarm.view(world.now).wastedBytes)),
+      pieceBytes: this.#pieceBytes,
       boundMs: this.#boundMs(),
       load: this.#load(),
       events: world.events,
@@ -163,7 +161,7 @@ export class Run {
         atMs: 0,
         upBytesPerSec: rate,
         downBytesPerSec: rate,
-        limits: scaledLimits({ ...LIMITS, ...SEEDER_LIMITS, ...limits, ...serverLimits }, this.#scale),
+        limits: this.#scaled({ ...LIMITS, ...SEEDER_LIMITS, ...limits, ...serverLimits }),
       });
     }
   }
@@ -173,7 +171,7 @@ export class Run {
     const rng = new Rng(seed);
     const starts = Array.from({ length: nodes }, () => rng.next() * staggerMs);
     const first = starts.reduce((least, start) => Math.min(least, start), Number.POSITIVE_INFINITY);
-    const limits = scaledLimits({ ...LIMITS, ...this.#options.limits }, this.#scale);
+    const limits = this.#scaled({ ...LIMITS, ...this.#options.limits });
     return starts.map((start, index) => {
       const rates = ratesOf?.(index) ?? this.#options;
       const share = this.#faults.rateShareOf(index) / this.#scale;
@@ -188,6 +186,10 @@ export class Run {
         faults: diesAtMs === undefined ? faults : { ...faults, diesAtMs: SERVERS_AHEAD_MS + diesAtMs },
       });
     });
+  }
+
+  #scaled(limits: Limits): Limits {
+    return scaledLimits(limits, this.#scale, this.#pieceBytes / this.#options.pieceBytes);
   }
 
   #planPartition(): void {

@@ -14,8 +14,11 @@ import { type NodeFaults, SimNode, type Surroundings } from './node.ts';
 import { Pipe } from './pipe.ts';
 
 /** Kinds of entries in the agenda; the network has its own. */
-const STEP = 3;
+const LISTEN = 3;
 const WAKE = 4;
+
+/** Of a step: times that differ by less are the same. */
+const ROUNDING = 1e-6;
 
 const PEER_PORT = 6881;
 /** Peers asked for in one announce, as the agent does. */
@@ -83,9 +86,6 @@ export class World implements Surroundings {
   readonly #roster: Roster;
   readonly #pipes: Pipe[] = [];
   readonly #byHost = new Map<string, SimNode>();
-  /** Nodes with something in their inboxes, heard at the next step. */
-  #stirred: SimNode[] = [];
-  #nextStep = 0;
   #fieldIds = 0;
   readonly #fields = new Map<number, Uint8Array>();
   /** The nodes on the far side of a partition. */
@@ -205,13 +205,14 @@ export class World implements Surroundings {
     return this.nodes[index]!;
   }
 
-  stir(node: SimNode): void {
+  stir(node: SimNode, dueMs: Ms): void {
     if (node.stirred) return;
     node.stirred = true;
-    if (this.#stirred.push(node) > 1) return;
-    // Not by the clock alone: rounding may place it just before the step that is being made.
-    this.#nextStep = Math.max(this.#nextStep, Math.floor(this.now / this.#latencyMs)) + 1;
-    this.#agenda.at(this.#nextStep * this.#latencyMs, STEP, 0);
+    // What is due in this very step waits for the next, lest answers come without any delay; rounding may place the
+    // clock just before the step that is being made.
+    const next = Math.floor(this.now / this.#latencyMs + ROUNDING) + 1;
+    const step = Math.max(next, Math.ceil(dueMs / this.#latencyMs - ROUNDING));
+    this.#agenda.at(step * this.#latencyMs, LISTEN, node.index);
   }
 
   wake(node: SimNode, atMs: Ms): void {
@@ -240,8 +241,8 @@ export class World implements Surroundings {
         return this.#network.serve(id);
       case ARRIVED:
         return this.#arrived(this.#pipes[id]!);
-      case STEP:
-        return this.#step();
+      case LISTEN:
+        return this.nodes[id]!.listen();
       case WAKE: {
         const node = this.nodes[id]!;
         if (node.wakeAtMs > this.now) return;
@@ -257,12 +258,6 @@ export class World implements Surroundings {
     if (pipe.closed) return;
     this.nodes[pipe.from]!.accept(pipe);
     this.#network.offer(pipe);
-  }
-
-  #step(): void {
-    const stirred = this.#stirred;
-    this.#stirred = [];
-    for (const node of stirred) node.listen();
   }
 
   #isApart(a: SimNode, b: SimNode): boolean {

@@ -16,6 +16,23 @@ test('entries come in order of time, and those of one time in the order in which
   );
 });
 
+test('entries far apart come in order too, and runs of any length find them', () => {
+  const rng = new Rng(8);
+  const seen: number[] = [];
+  const agenda = new Agenda((kind) => {
+    seen.push(agenda.now);
+    if (kind === 1) agenda.at(agenda.now + 10_000 * rng.next(), 2, 0);
+  });
+  for (let id = 0; id < 500; id++) agenda.at(20_000 * rng.next(), 1, id);
+  for (let untilMs = 0; untilMs < 30_000; untilMs += 700 * rng.next()) agenda.run(() => false, untilMs);
+  agenda.run(() => false, Number.POSITIVE_INFINITY);
+  equal(seen.length, 1000);
+  deepEqual(
+    seen,
+    seen.toSorted((a, b) => a - b),
+  );
+});
+
 test('functions and numbers stand in one line; a past time is now', () => {
   const seen: string[] = [];
   const agenda = new Agenda((kind, id) => seen.push(`${kind} ${id}`));

@@ -18,7 +18,11 @@ function lab(rates: readonly (readonly [number, number])[], racks: readonly (Por
     arrivals.push({ pipe: id, atMs: agenda.now });
     network.offer(pipe);
   });
-  const network = new Network(agenda, { latencyMs: 1, windowBytes: 4 * CHUNK_BYTES, bufferBytes: 2 * CHUNK_BYTES });
+  const network = new Network(agenda, {
+    latencyMs: 1,
+    windowBytes: 4 * CHUNK_BYTES,
+    bufferBytes: 2 * CHUNK_BYTES,
+  });
   for (const [index, [up, down]] of rates.entries()) {
     network.join(new Port({ upBytesPerSec: 1000 * up, downBytesPerSec: 1000 * down }), racks[index] ?? null);
   }
@@ -82,6 +86,16 @@ test('a receiver whose link is full slows one connection, and the sender serves 
   run();
   ok(lastOf(1) < 450, `the fast one had all after ${lastOf(1)} ms`);
   ok(lastOf(0) >= 2000 && lastOf(0) < 2050, `the slow one after ${lastOf(0)} ms`);
+});
+
+test('a receiver to whom many send keeps none of them from others', () => {
+  const node = [100, 100] as const;
+  const { send, run, lastOf } = lab([node, node, node, node, node]);
+  for (const from of [0, 1, 2]) send(from, 3, 20);
+  send(0, 4, 20);
+  run();
+  ok(lastOf(3) < 450, `the one who waits for one sender had all after ${lastOf(3)} ms`);
+  ok(lastOf(2) <= 630, `the three senders were through after ${lastOf(2)} ms`);
 });
 
 test('two senders share a downlink evenly', () => {
