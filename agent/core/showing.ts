@@ -50,15 +50,15 @@ export class Showing {
   }
 
   /** What goes out now is among these. */
-  sent(commands: readonly SwarmCommand[]): void {
+  sent(commands: readonly SwarmCommand[], now: Ms): void {
     if (this.#superSeed === null) return;
     for (const command of commands)
-      if (command.type === 'serve') this.#superSeed.sent(command.piece, command.length);
+      if (command.type === 'serve') this.#superSeed.sent(command.piece, command.length, now);
   }
 
   /** A peer says that it has a piece. */
-  seen(piece: number): void {
-    this.#superSeed?.seen(piece);
+  seen(piece: number, now: Ms): void {
+    this.#superSeed?.seen(piece, now);
   }
 
   /** A peer has gone. */

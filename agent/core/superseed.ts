@@ -19,6 +19,8 @@ interface Load {
   /** Pieces on their way to it, and those that it has but few others. */
   pieces: number;
   lastAt: Ms;
+  /** From when a piece has gone out to it until it is spread; 0 while nobody knows. */
+  spreadMs: Ms;
 }
 
 /** A piece on its way. */
@@ -33,7 +35,12 @@ interface Shown {
 /** Pieces on their way in all, for one that has not gone out. */
 const SHOWN_PER_UNSENT = 8;
 
-const IDLE: Load = { silent: 0, pieces: 0, lastAt: -1 };
+/** Who takes longer to spread a piece than all do on average, by this factor, gets fewer. */
+const SLOW_FACTOR = 1.3;
+/** Weight of one more piece in the average time of a peer, and of all. */
+const [PEER_WEIGHT, ALL_WEIGHT] = [0.2, 0.02];
+
+const IDLE: Load = { silent: 0, pieces: 0, lastAt: -1, spreadMs: 0 };
 
 const HIDDEN = 0;
 const SHOWN = 1;
@@ -46,6 +53,10 @@ export class SuperSeed {
   /** How many peers have each piece, and to whom it was shown; -1 once it is spread, or when nobody was shown it. */
   readonly #holders: Uint16Array;
   readonly #spreader: Int32Array;
+  /** When each piece had gone out; 0 before. */
+  readonly #sentAt: Float64Array;
+  /** The average of all. */
+  #spreadMs: Ms = 0;
   /** Pieces on their way, oldest first. */
   readonly #shown = new Map<number, Shown>();
   /** How many of them have not gone out as a whole. */
@@ -62,6 +73,7 @@ export class SuperSeed {
     this.#state = new Uint8Array(pieceCount);
     this.#pieceLength = pieceLength;
     this.#spreadMin = spreadMin;
+    this.#sentAt = new Float64Array(pieceCount);
     this.#holders = new Uint16Array(pieceCount);
     this.#spreader = new Int32Array(pieceCount).fill(-1);
   }
@@ -77,8 +89,9 @@ export class SuperSeed {
   }
 
   /** One more peer has this piece. */
-  seen(piece: number): void {
+  seen(piece: number, now: Ms): void {
     if (++this.#holders[piece]! === this.#spreadMin) {
+      this.#time(piece, now);
       this.#unload(piece);
       this.#spreadCount++;
     }
@@ -91,11 +104,13 @@ export class SuperSeed {
   }
 
   /** So many bytes of a piece go out. */
-  sent(piece: number, bytes: number): void {
+  sent(piece: number, bytes: number, now: Ms): void {
     const shown = this.#shown.get(piece);
     if (shown === undefined || shown.unsentBytes <= 0) return;
     shown.unsentBytes -= bytes;
-    if (shown.unsentBytes <= 0) this.#unsent--;
+    if (shown.unsentBytes > 0) return;
+    this.#unsent--;
+    this.#sentAt[piece] = now;
   }
 
   /** A peer has gone: what it was shown and has not told of is hidden again. */
@@ -117,8 +132,8 @@ export class SuperSeed {
   /**
    * The next piece to show and to whom; null when `most` pieces are shown and have not gone out, or nobody can take one.
    * (What has gone out need not be waited for: the further away the others are, the later they tell of it.) The peer
-   * that has least to fetch and to pass on comes first, so that those get more who spread faster (BEP 16), and of such
-   * the one that has waited longest; last of all come those that let a piece lie. It is waited for `patienceMs`.
+   * that has least to fetch and to pass on comes first, by the time that this takes it, so that those get more who spread
+   * faster (BEP 16), and of such the one that has waited longest; last of all come those that let a piece lie. It is waited for `patienceMs`.
    */
   next(
     audience: Iterable<Audience>,
@@ -134,7 +149,8 @@ export class SuperSeed {
     let least = IDLE;
     for (const peer of audience) {
       const load = this.#load.get(peer.slot) ?? IDLE;
-      const less = load.silent - least.silent || load.pieces - least.pieces || load.lastAt - least.lastAt;
+      const less =
+        load.silent - least.silent || this.#burden(load) - this.#burden(least) || load.lastAt - least.lastAt;
       if (slot !== -1 && less >= 0) continue;
       slot = peer.slot;
       least = load;
@@ -146,6 +162,21 @@ export class SuperSeed {
     this.#spreader[piece] = slot;
     this.#load.set(slot, { ...least, pieces: least.pieces + 1, lastAt: now });
     return { slot, piece };
+  }
+
+  /** Learns from a piece that is spread how long whom it was shown to takes for that. */
+  #time(piece: number, now: Ms): void {
+    const load = this.#load.get(this.#spreader[piece]!);
+    const sentAt = this.#sentAt[piece]!;
+    if (load === undefined || sentAt === 0) return;
+    load.spreadMs = averaged(load.spreadMs, now - sentAt, PEER_WEIGHT);
+    this.#spreadMs = averaged(this.#spreadMs, now - sentAt, ALL_WEIGHT);
+  }
+
+  /** What one more piece would have to wait for there; a piece of a peer that is as fast as most counts one. */
+  #burden({ pieces, spreadMs }: Load): number {
+    const slowness = spreadMs / (this.#spreadMs || spreadMs || 1);
+    return (pieces + 1) * (slowness > SLOW_FACTOR ? slowness : 1);
   }
 
   #forget(piece: number): void {
@@ -166,4 +197,9 @@ export class SuperSeed {
     if (load !== undefined) load.pieces--;
     this.#spreader[piece] = -1;
   }
+}
+
+/** An average that a new value moves by its weight; the first value is the average. */
+function averaged(average: Ms, value: Ms, weight: number): Ms {
+  return average === 0 ? value : average + weight * (value - average);
 }

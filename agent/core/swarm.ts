@@ -109,7 +109,7 @@ export class Swarm {
     this.#fillPipelines();
     if (here) this.#showing.tell(this.#members.all(), this.#tally.upBytesPerSec(now), now, this.#commands);
     this.#upload.serve(now, this.#commands);
-    this.#showing.sent(this.#commands);
+    this.#showing.sent(this.#commands, now);
     this.#announce();
     if (this.#state === 'leaving') this.#finishLeaving();
     const commands = this.#commands;
@@ -233,7 +233,7 @@ export class Swarm {
     peer.fieldKnown = true;
     if (!peer.field.set(piece)) return;
     this.#picker.gained(piece);
-    this.#showing.seen(piece);
+    this.#showing.seen(piece, this.#now);
     if (!this.#have.has(piece)) {
       peer.useful++;
       this.#updateInterest(peer);
@@ -253,7 +253,7 @@ export class Swarm {
     this.#picker.counted(field, 1);
     for (let piece = 0; piece < field.length; piece++) {
       if (!field.has(piece)) continue;
-      this.#showing.seen(piece);
+      this.#showing.seen(piece, this.#now);
       if (!this.#have.has(piece)) peer.useful++;
     }
     this.#updateInterest(peer);

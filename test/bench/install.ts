@@ -2,7 +2,6 @@
 // agents install a Debian root over links of RATE in the lab; beside each install the same nodes only download, and only
 // extract. ROUNDS of it; the table and all figures go to build/bench.
 
-import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatBytes } from '../../agent/core/units.ts';
@@ -15,22 +14,6 @@ import { GOAL, installRow, installTable, roundLine } from './install/table.ts';
 import { machine } from './report.ts';
 import { readScenario } from './swarm/scenario.ts';
 
-const IP = '/usr/sbin/ip';
-/** Below what a link of the lab lets through at once. */
-const SEGMENTED_BYTES = 24_000;
-
-/**
- * Lets packets cross the links in bundles, as machines hand them to their network cards: one by one they cost this
- * machine more than everything else in an install does, and how they queue is not the question here.
- */
-function leaveSegmentsToCards({ nodes }: Lab): void {
-  const set = ['gso_max_size', String(SEGMENTED_BYTES), 'gso_max_segs', '64'];
-  for (const [index, { name }] of nodes.entries()) {
-    execFileSync(IP, ['-netns', name, 'link', 'set', 'eth0', ...set]);
-    execFileSync(IP, ['link', 'set', `port${index}`, ...set]);
-  }
-}
-
 async function main(): Promise<void> {
   const { NODES = '4', RATE = '100mbit', ROUNDS = '5' } = process.env;
   const { nodes, bitsPerSec, rounds } = readScenario({ NODES, RATE, ROUNDS });
@@ -40,7 +23,6 @@ async function main(): Promise<void> {
   const entry = await readImage(repository);
   const peer = await bundle('ours.ts', ROOM_MEMORY);
   const lab = Lab.raise({ bitsPerSec: new Array<number>(nodes + 1).fill(bitsPerSec), lossShare: 0 });
-  leaveSegmentsToCards(lab);
   const done: Round[] = [];
   for (let round = 1; round <= rounds; round++) {
     done.push(await runRound({ lab, repository, entry, peer }, round === 1));

@@ -60,7 +60,7 @@ test('a node that is whole from the start shows nothing at first, each piece onc
     for (let piece = 0; piece < PIECES; piece++) {
       // The last piece is still missing somewhere.
       if (peer !== peers[0] || piece < PIECES - 1) peer.field.set(piece);
-      showing.seen(piece);
+      showing.seen(piece, 0);
     }
     showing.tell(peers, 0, 1, commands);
   }
@@ -73,7 +73,7 @@ test('a node that is whole from the start shows nothing at first, each piece onc
 test('a first seeder does not wait for ever until what is out has spread', () => {
   const { showing, peers } = firstSeeder(1);
   const commands: SwarmCommand[] = [];
-  for (let piece = 0; piece < PIECES; piece++) showing.seen(piece);
+  for (let piece = 0; piece < PIECES; piece++) showing.seen(piece, 0);
   showing.tell(peers, 0, 0, commands);
   assert.ok(showing.isSuperSeeding);
   showing.tell(peers, 0, 10 * LIMITS.shownPatienceMs, commands);

@@ -33,23 +33,23 @@ test('the next one goes to who has taken its own', () => {
   const seed = new SuperSeed(5, PIECE_BYTES, 1);
   shown(seed, audience(7, 8), 2);
   assert.deepEqual(shown(seed, audience(7, 8), 2), []);
-  seed.seen(1);
+  seed.seen(1, 0);
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['2 to 8']);
 });
 
 test('what has gone out makes room for the next one, before anybody tells of it, but not for ever', () => {
   const seed = new SuperSeed(40, PIECE_BYTES, 1);
   assert.deepEqual(shown(seed, audience(7), 2), ['0 to 7', '1 to 7']);
-  seed.sent(0, PIECE_BYTES - 1);
+  seed.sent(0, PIECE_BYTES - 1, 0);
   assert.deepEqual(shown(seed, audience(7), 2), []);
-  seed.sent(0, 1);
+  seed.sent(0, 1, 0);
   assert.deepEqual(shown(seed, audience(7), 2), ['2 to 7']);
-  seed.seen(0);
-  seed.sent(0, PIECE_BYTES);
+  seed.seen(0, 0);
+  seed.sent(0, PIECE_BYTES, 0);
   assert.deepEqual(shown(seed, audience(7), 2), []);
   let count = 3;
   for (let piece = 1; piece < 40; piece++) {
-    seed.sent(piece, PIECE_BYTES);
+    seed.sent(piece, PIECE_BYTES, 0);
     count += shown(seed, audience(7), 2).length;
   }
   assert.equal(count - 1, 16, 'on their way');
@@ -57,20 +57,20 @@ test('what has gone out makes room for the next one, before anybody tells of it,
 
 test('what others have already is not shown, and all is out when somebody has each piece', () => {
   const seed = new SuperSeed(3, PIECE_BYTES, 1);
-  seed.seen(1);
+  seed.seen(1, 0);
   assert.deepEqual(shown(seed, audience(7), 9), ['0 to 7', '2 to 7']);
   assert.ok(!seed.isOut);
-  seed.seen(0);
-  seed.seen(2);
+  seed.seen(0, 0);
+  seed.seen(2, 0);
   assert.ok(seed.isOut);
 });
 
 test('a piece is spread once as many have it as shall have it', () => {
   const seed = new SuperSeed(2, PIECE_BYTES, 2);
-  for (const piece of [0, 1, 1, 1]) seed.seen(piece);
+  for (const piece of [0, 1, 1, 1]) seed.seen(piece, 0);
   assert.ok(seed.isOut);
   assert.ok(!seed.isSpread);
-  seed.seen(0);
+  seed.seen(0, 0);
   assert.ok(seed.isSpread);
 });
 
@@ -86,11 +86,11 @@ test('what a peer took away with it, or does not take, is shown to another', () 
 test('who lets a piece lie comes last, until it has taken one', () => {
   const seed = new SuperSeed(9, PIECE_BYTES, 1);
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['0 to 7', '1 to 8']);
-  seed.seen(1);
+  seed.seen(1, 0);
   seed.expire(PATIENCE_MS);
   assert.deepEqual(shown(seed, audience(7, 8), 3, PATIENCE_MS), ['0 to 8', '2 to 8', '3 to 8']);
   assert.deepEqual(shown(seed, audience(7), 4, PATIENCE_MS), ['4 to 7']);
-  seed.seen(4);
+  seed.seen(4, 0);
   assert.deepEqual(shown(seed, audience(7, 8), 4, PATIENCE_MS), ['5 to 7']);
 });
 
@@ -109,7 +109,7 @@ test('whatever peers do, every piece is out in the end', () => {
       const [taken] = [...under.keys()].sort(() => rng.next() - 0.5);
       if (rng.below(20) === 0) seed.gone(1 + rng.below(3));
       if (taken !== undefined && rng.below(2) === 0) {
-        seed.seen(taken);
+        seed.seen(taken, 0);
         under.delete(taken);
       }
     }
@@ -120,11 +120,37 @@ test('whatever peers do, every piece is out in the end', () => {
 test('a piece weighs on who was shown it until others have it too, so that more goes to who passes on faster', () => {
   const seed = new SuperSeed(6, PIECE_BYTES, 2);
   shown(seed, audience(7, 8), 2);
-  for (const piece of [0, 1]) seed.seen(piece);
-  seed.seen(1);
+  for (const piece of [0, 1]) seed.seen(piece, 0);
+  seed.seen(1, 0);
   assert.deepEqual(shown(seed, audience(7, 8), 2, 1), ['2 to 8', '3 to 7']);
-  seed.seen(2);
-  seed.seen(2);
-  seed.seen(3);
+  seed.seen(2, 0);
+  seed.seen(2, 0);
+  seed.seen(3, 0);
   assert.deepEqual(shown(seed, audience(7, 8), 1, 2), ['4 to 8']);
+});
+
+test('who takes much longer than most to spread a piece gets fewer', () => {
+  const seed = new SuperSeed(100, PIECE_BYTES, 1);
+  const gets = new Map([
+    [7, 0],
+    [8, 0],
+    [9, 0],
+  ]);
+  const spreadMs = new Map([
+    [7, 10],
+    [8, 11],
+    [9, 40],
+  ]);
+  const due: { piece: number; at: number }[] = [];
+  for (let now = 1; due.length < 100 || due.some(({ at }) => at >= now); now++) {
+    for (const { piece, at } of due) if (at === now) seed.seen(piece, now);
+    const next = seed.next(audience(7, 8, 9), 4, PATIENCE_MS, now);
+    if (next === null) continue;
+    seed.sent(next.piece, PIECE_BYTES, now);
+    gets.set(next.slot, gets.get(next.slot)! + 1);
+    due.push({ piece: next.piece, at: now + spreadMs.get(next.slot)! });
+  }
+  assert.ok(seed.isOut);
+  assert.ok(2 * gets.get(9)! < gets.get(7)!, JSON.stringify([...gets]));
+  assert.ok(Math.abs(gets.get(7)! - gets.get(8)!) < 10, JSON.stringify([...gets]));
 });
