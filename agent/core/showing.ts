@@ -16,8 +16,8 @@ export class Showing {
   readonly #rng: Rng;
   readonly #pieceLength: number;
   #superSeed: SuperSeed | null;
-  /** Since when others have every piece. */
-  #outAt: Ms | null = null;
+  /** Since others have every piece: when we show everything, even if not all of it has spread by then. */
+  #showAllAt: Ms | null = null;
   /** Pieces that peers have not been told of, and who has heard all the same. */
   #untold: { piece: number; sources: readonly number[] }[] = [];
   /** They are told then, or once there are so many. */
@@ -62,8 +62,8 @@ export class Showing {
   }
 
   /** A peer has gone. */
-  gone(slot: number): void {
-    this.#superSeed?.gone(slot);
+  gone({ slot, field }: Peer): void {
+    this.#superSeed?.gone(slot, field);
   }
 
   /** Tells what is due. `upBytesPerSec`: what we upload now. */
@@ -81,7 +81,7 @@ export class Showing {
 
   /** When `tell` next has something to do without an event. */
   deadline(): Ms {
-    return this.#untold.length > 0 ? this.#tellAt : Number.POSITIVE_INFINITY;
+    return this.#untold.length > 0 ? this.#tellAt : (this.#showAllAt ?? Number.POSITIVE_INFINITY);
   }
 
   #show(
@@ -95,19 +95,23 @@ export class Showing {
     const { shownMin, shownMs, shownPatienceMs } = this.#limits;
     const piecesPerMs = upBytesPerSec / 1000 / this.#pieceLength;
     const most = Math.max(shownMin, Math.ceil(piecesPerMs * shownMs));
-    // Several times what all that is on its way should take; before anything has gone out nobody knows.
-    const patienceMs = piecesPerMs > 0 ? shownPatienceMs + (4 * most) / piecesPerMs : 10 * shownPatienceMs;
+    // Several times what all that is on its way should take; while nothing goes out nobody knows.
+    const patienceMs = Math.min(shownPatienceMs + (4 * most) / piecesPerMs, 10 * shownPatienceMs);
     const audience = peers.filter((peer) => peer.unchoked);
     for (;;) {
       const next = superSeed.next(audience, most, patienceMs, now);
       if (next === null) break;
       commands.push({ type: 'have', ...next });
     }
-    if (!superSeed.isOut) return;
+    if (!superSeed.isOut) {
+      this.#showAllAt = null;
+      return;
+    }
     // The others finish among themselves what is out: a second copy of it from us would be one too many.
-    this.#outAt ??= now;
-    if (!superSeed.isSpread && now - this.#outAt < patienceMs) return;
+    this.#showAllAt ??= now + (piecesPerMs > 0 ? patienceMs : shownPatienceMs);
+    if (!superSeed.isSpread && now < this.#showAllAt) return;
     this.#superSeed = null;
+    this.#showAllAt = null;
     for (const peer of peers) {
       for (let piece = 0; piece < this.#have.length; piece++) {
         if (!peer.field.has(piece)) commands.push({ type: 'have', slot: peer.slot, piece });

@@ -113,9 +113,16 @@ export class SuperSeed {
     this.#sentAt[piece] = now;
   }
 
-  /** A peer has gone: what it was shown and has not told of is hidden again. */
-  gone(slot: number): void {
+  /** A peer has gone, and what it had with it: what nobody else has is hidden again. */
+  gone(slot: number, field: Bitfield): void {
     for (const [piece, shown] of this.#shown) if (shown.slot === slot) this.#hide(piece);
+    for (let piece = 0; piece < field.length; piece++) {
+      if (!field.has(piece)) continue;
+      if (this.#holders[piece]!-- === this.#spreadMin) this.#spreadCount--;
+      if (this.#holders[piece] !== 0) continue;
+      this.#outCount--;
+      this.#hide(piece);
+    }
     this.#load.delete(slot);
   }
 

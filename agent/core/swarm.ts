@@ -219,7 +219,7 @@ export class Swarm {
     this.#download.releaseAll(peer);
     this.#picker.counted(peer.field, -1);
     this.#members.remove(peer, this.#now);
-    this.#showing.gone(peer.slot);
+    this.#showing.gone(peer);
     this.#upload.gone(peer);
     this.#hunger.stopped(peer);
     this.#hunger.feedAll(this.#members.all());

@@ -76,9 +76,11 @@ test('a first seeder does not wait for ever until what is out has spread', () =>
   for (let piece = 0; piece < PIECES; piece++) showing.seen(piece, 0);
   showing.tell(peers, 0, 0, commands);
   assert.ok(showing.isSuperSeeding);
-  showing.tell(peers, 0, 10 * LIMITS.shownPatienceMs, commands);
+  assert.equal(showing.deadline(), LIMITS.shownPatienceMs);
+  showing.tell(peers, 0, showing.deadline(), commands);
   assert.ok(!showing.isSuperSeeding);
   assert.equal(haves(commands).length, PIECES);
+  assert.equal(showing.deadline(), Number.POSITIVE_INFINITY);
 });
 
 function firstSeeder(crowded: number) {

@@ -77,10 +77,23 @@ test('a piece is spread once as many have it as shall have it', () => {
 test('what a peer took away with it, or does not take, is shown to another', () => {
   const seed = new SuperSeed(2, PIECE_BYTES, 1);
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['0 to 7', '1 to 8']);
-  seed.gone(7);
+  seed.gone(7, new Bitfield(2));
   assert.deepEqual(shown(seed, audience(8, 9), 2), ['0 to 9']);
   seed.expire(PATIENCE_MS);
   assert.deepEqual(shown(seed, audience(8, 9), 2, PATIENCE_MS), ['0 to 8', '1 to 9']);
+});
+
+test('what nobody has any more is shown anew', () => {
+  const seed = new SuperSeed(2, PIECE_BYTES, 2);
+  for (const piece of [0, 0, 1]) seed.seen(piece, 0);
+  assert.ok(seed.isOut);
+  seed.gone(7, Bitfield.full(2));
+  assert.ok(!seed.isOut);
+  assert.deepEqual(shown(seed, audience(8), 2), ['1 to 8']);
+  seed.seen(1, 0);
+  assert.ok(seed.isOut && !seed.isSpread);
+  for (const piece of [0, 1]) seed.seen(piece, 0);
+  assert.ok(seed.isSpread);
 });
 
 test('who lets a piece lie comes last, until it has taken one', () => {
@@ -107,7 +120,7 @@ test('whatever peers do, every piece is out in the end', () => {
       const next = seed.next(audience(1, 2, 3), 4, PATIENCE_MS, now);
       if (next !== null) under.set(next.piece, next.slot);
       const [taken] = [...under.keys()].sort(() => rng.next() - 0.5);
-      if (rng.below(20) === 0) seed.gone(1 + rng.below(3));
+      if (rng.below(20) === 0) seed.gone(1 + rng.below(3), new Bitfield(pieces));
       if (taken !== undefined && rng.below(2) === 0) {
         seed.seen(taken, 0);
         under.delete(taken);
