@@ -52,6 +52,8 @@ export interface WorldOptions {
   readonly latencyMs: Ms;
   /** Bytes that a connection may have under way. */
   readonly windowBytes: number;
+  /** What a connection's socket holds, behind which messages wait. */
+  readonly socketBytes: number;
   /** Bytes that wait for a downlink at most. */
   readonly bufferBytes: number;
   /** Bytes that the kernel takes of a connection before the other end has them. */
@@ -198,7 +200,7 @@ export class World implements Surroundings {
   }
 
   message(pipe: Pipe, bytes: number): Ms {
-    return this.#network.message(pipe.from, pipe.to, bytes);
+    return this.#network.message(pipe, bytes);
   }
 
   node(index: number): SimNode {
