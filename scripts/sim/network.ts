@@ -62,8 +62,6 @@ export interface NetworkOptions {
   readonly latencyMs: Ms;
   /** Bytes that a connection may have under way. */
   readonly windowBytes: number;
-  /** What a connection's socket holds, behind which a message waits that stands in no pipe. */
-  readonly socketBytes: number;
   /** Bytes that wait for a downlink at most; who would send more serves others meanwhile. */
   readonly bufferBytes: number;
 }
@@ -83,18 +81,13 @@ export class Network {
     this.#places.push({ port, rack, line: [], wakeAtMs: Number.POSITIVE_INFINITY });
   }
 
-  /**
-   * Books the bytes of a message that does not stand in the pipe. Returns when it has come down behind what is queued
-   * there, and behind what the sender's sockets hold when the connection has chunks under way.
-   */
-  message(pipe: Pipe, bytes: number): Ms {
+  /** Books the bytes of a message that follows no chunk. Returns when it has come down behind what is queued there. */
+  message(from: number, to: number, bytes: number): Ms {
     const { now } = this.#agenda;
-    const { port, line } = this.#places[pipe.from]!;
-    port.up.carry(bytes, now);
-    const { down } = this.#places[pipe.to]!.port;
+    this.#places[from]!.port.up.carry(bytes, now);
+    const { down } = this.#places[to]!.port;
     down.carry(bytes, now);
-    if (pipe.unsentChunks === 0) return down.freeAtMs;
-    return Math.max(down.freeAtMs, now + (line.length * this.#options.socketBytes) / port.up.bytesPerMs);
+    return down.freeAtMs;
   }
 
   /** Something may have changed for the better for `pipe`: a chunk came in, its window opened, it is whole again. */

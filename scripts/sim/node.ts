@@ -358,9 +358,7 @@ export class SimNode {
   /** Behind the chunks that wait in the pipe, or past them all into the inbox of the other end. */
   #say(pipe: Pipe, kind: number, piece = 0, begin = 0, length = 0): void {
     const world = this.#world;
-    // Behind coarse chunks it would wait much longer than behind what a socket holds; a goodbye ends what is under way.
-    const overtakes = world.scale > 1 && kind !== GONE;
-    if (pipe.cut || (pipe.chunks > 0 && !overtakes)) return pipe.push(kind, piece, begin, length);
+    if (pipe.chunks > 0 || pipe.cut) return pipe.push(kind, piece, begin, length);
     let bytes = MESSAGE_BYTES[kind]! * (kind === REQUEST ? Math.ceil(length / BLOCK_BYTES) * world.scale : 1);
     if (kind === FIELD) bytes += this.have.bytes.length;
     // Several messages of one turn share a packet.

@@ -52,8 +52,6 @@ export interface WorldOptions {
   readonly latencyMs: Ms;
   /** Bytes that a connection may have under way. */
   readonly windowBytes: number;
-  /** What a connection's socket holds, behind which messages wait. */
-  readonly socketBytes: number;
   /** Bytes that wait for a downlink at most. */
   readonly bufferBytes: number;
   /** Bytes that the kernel takes of a connection before the other end has them. */
@@ -200,7 +198,7 @@ export class World implements Surroundings {
   }
 
   message(pipe: Pipe, bytes: number): Ms {
-    return this.#network.message(pipe, bytes);
+    return this.#network.message(pipe.from, pipe.to, bytes);
   }
 
   node(index: number): SimNode {

@@ -21,7 +21,6 @@ function lab(rates: readonly (readonly [number, number])[], racks: readonly (Por
   const network = new Network(agenda, {
     latencyMs: 1,
     windowBytes: 4 * CHUNK_BYTES,
-    socketBytes: CHUNK_BYTES,
     bufferBytes: 2 * CHUNK_BYTES,
   });
   for (const [index, [up, down]] of rates.entries()) {
