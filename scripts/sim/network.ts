@@ -49,6 +49,8 @@ interface Place {
   readonly port: Port;
   readonly rack: Port | null;
   readonly line: Pipe[];
+  /** Who begins to send sooner than this before the downlink is free finds no room in the buffer before it. */
+  readonly aheadMs: Ms;
   /** An entry in the agenda will look after the line then. */
   wakeAtMs: Ms;
 }
@@ -62,6 +64,8 @@ export interface NetworkOptions {
   readonly latencyMs: Ms;
   /** Bytes that a connection may have under way. */
   readonly windowBytes: number;
+  /** What a connection's socket holds, behind which a message waits that stands in no pipe. */
+  readonly socketBytes: number;
   /** Bytes that wait for a downlink at most; who would send more serves others meanwhile. */
   readonly bufferBytes: number;
 }
@@ -78,16 +82,23 @@ export class Network {
 
   /** Joins the next node; nodes are numbered from 0. */
   join(port: Port, rack: Port | null): void {
-    this.#places.push({ port, rack, line: [], wakeAtMs: Number.POSITIVE_INFINITY });
+    const { latencyMs, bufferBytes } = this.#options;
+    const aheadMs = latencyMs + bufferBytes / port.down.bytesPerMs;
+    this.#places.push({ port, rack, line: [], aheadMs, wakeAtMs: Number.POSITIVE_INFINITY });
   }
 
-  /** Books the bytes of a message that follows no chunk. Returns when it has come down behind what is queued there. */
-  message(from: number, to: number, bytes: number): Ms {
+  /**
+   * Books the bytes of a message that does not stand in the pipe. Returns when it has come down behind what is queued
+   * there, and behind what the sender's sockets hold when the connection has chunks under way.
+   */
+  message(pipe: Pipe, bytes: number): Ms {
     const { now } = this.#agenda;
-    this.#places[from]!.port.up.carry(bytes, now);
-    const { down } = this.#places[to]!.port;
+    const { port, line } = this.#places[pipe.from]!;
+    port.up.carry(bytes, now);
+    const { down } = this.#places[pipe.to]!.port;
     down.carry(bytes, now);
-    return down.freeAtMs;
+    if (pipe.unsentChunks === 0) return down.freeAtMs;
+    return Math.max(down.freeAtMs, now + (line.length * this.#options.socketBytes) / port.up.bytesPerMs);
   }
 
   /** Something may have changed for the better for `pipe`: a chunk came in, its window opened, it is whole again. */
@@ -134,10 +145,9 @@ export class Network {
   }
 
   /** When what is sent through the pipe finds room in the buffer before the receiver's downlink. */
-  #roomAtMs({ to }: Pipe): Ms {
-    const { down } = this.#places[to]!.port;
-    const { latencyMs, bufferBytes } = this.#options;
-    return down.freeAtMs - latencyMs - bufferBytes / down.bytesPerMs;
+  #roomAtMs(pipe: Pipe): Ms {
+    const { port, aheadMs } = this.#places[pipe.to]!;
+    return port.down.freeAtMs - aheadMs;
   }
 
   #wake(place: Place, node: number, atMs: Ms): void {

@@ -65,6 +65,8 @@ export interface Surroundings {
   readonly sendBufferBytes: number;
   /** How many bytes one of a chunk stands for; messages are as long as they are. */
   readonly scale: number;
+  /** A chunk stands for more than a connection's socket holds. */
+  readonly hasCoarseChunks: boolean;
   readonly hasPoisoners: boolean;
   dial(node: SimNode, address: PeerAddress): void;
   announce(node: SimNode, url: string, event: AnnounceEvent): void;
@@ -358,7 +360,9 @@ export class SimNode {
   /** Behind the chunks that wait in the pipe, or past them all into the inbox of the other end. */
   #say(pipe: Pipe, kind: number, piece = 0, begin = 0, length = 0): void {
     const world = this.#world;
-    if (pipe.chunks > 0 || pipe.cut) return pipe.push(kind, piece, begin, length);
+    // Behind coarse chunks it would wait much longer than behind what a socket holds; a goodbye ends what is under way.
+    const overtakes = world.hasCoarseChunks && kind !== GONE;
+    if (pipe.cut || (pipe.chunks > 0 && !overtakes)) return pipe.push(kind, piece, begin, length);
     let bytes = MESSAGE_BYTES[kind]! * (kind === REQUEST ? Math.ceil(length / BLOCK_BYTES) * world.scale : 1);
     if (kind === FIELD) bytes += this.have.bytes.length;
     // Several messages of one turn share a packet.

@@ -49,6 +49,7 @@ export function scaledLimits(limits: Limits, scale: number, pieces: number): Lim
     peersWanted: Math.ceil(limits.peersWanted / pieces),
     peersMax: Math.ceil(limits.peersMax / pieces),
     haves: Math.ceil(limits.haves / pieces),
+    frontPieces: Math.ceil(limits.frontPieces / pieces),
     shownMin: Math.min(limits.shownMin, Math.max(SHOWN_MIN, Math.ceil(limits.shownMin / pieces))),
   };
 }

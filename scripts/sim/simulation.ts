@@ -91,6 +91,7 @@ export class Run {
       seed,
       latencyMs: options.latencyMs ?? (scale === 1 ? LATENCY_MS : COARSE_LATENCY_MS),
       windowBytes,
+      socketBytes: (options.windowBytes ?? WINDOW_BYTES) / scale,
       bufferBytes: Math.max(BLOCK_BYTES, (options.bufferBytes ?? BUFFER_BYTES) / scale),
       sendBufferBytes: 2 * windowBytes,
       scale,

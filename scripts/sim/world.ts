@@ -6,7 +6,7 @@ import { LIMITS } from '../../agent/core/limits.ts';
 import { Rng } from '../../agent/core/rng.ts';
 import { swarmHash, type Torrent } from '../../agent/core/torrent.ts';
 import type { AnnounceEvent, PeerAddress } from '../../agent/core/tracker.ts';
-import type { Ms } from '../../agent/core/units.ts';
+import { BLOCK_BYTES, type Ms } from '../../agent/core/units.ts';
 import { ROSTER_LIMITS, Roster } from '../core/roster.ts';
 import { Agenda } from './agenda.ts';
 import { ARRIVED, Network, Port, type Rates, UPLINK_FREE } from './network.ts';
@@ -52,6 +52,8 @@ export interface WorldOptions {
   readonly latencyMs: Ms;
   /** Bytes that a connection may have under way. */
   readonly windowBytes: number;
+  /** What a connection's socket holds, behind which messages wait. */
+  readonly socketBytes: number;
   /** Bytes that wait for a downlink at most. */
   readonly bufferBytes: number;
   /** Bytes that the kernel takes of a connection before the other end has them. */
@@ -74,6 +76,7 @@ export class World implements Surroundings {
   readonly seed: number;
   readonly sendBufferBytes: number;
   readonly scale: number;
+  readonly hasCoarseChunks: boolean;
   readonly nodes: SimNode[] = [];
   readonly ports: Port[] = [];
   hasPoisoners = false;
@@ -96,6 +99,7 @@ export class World implements Surroundings {
     this.seed = options.seed;
     this.sendBufferBytes = options.sendBufferBytes;
     this.scale = options.scale;
+    this.hasCoarseChunks = options.socketBytes < BLOCK_BYTES;
     this.#latencyMs = options.latencyMs;
     this.#network = new Network(this.#agenda, options);
     const rng = new Rng(options.seed);
@@ -198,7 +202,7 @@ export class World implements Surroundings {
   }
 
   message(pipe: Pipe, bytes: number): Ms {
-    return this.#network.message(pipe.from, pipe.to, bytes);
+    return this.#network.message(pipe, bytes);
   }
 
   node(index: number): SimNode {

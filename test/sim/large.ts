@@ -1,5 +1,6 @@
-// The largest cluster that we promise to simulate (`make sim-large`): 10,000 nodes on gigabit links. It takes minutes, so
-// it is no part of `make test`. Asserted is what does not depend on the machine; time and memory are printed.
+// The largest cluster that we promise to simulate (`make sim-large`): 10,000 nodes on gigabit links that start within
+// 30 s. It takes minutes, so it is no part of `make test`. Asserted is what does not depend on the machine; time and memory
+// are printed.
 
 import assert from 'node:assert/strict';
 import { pieceLengthFor } from '../../agent/core/metainfo.ts';
@@ -7,7 +8,7 @@ import { MIB } from '../../agent/core/units.ts';
 import { simulate } from '../../scripts/sim/simulation.ts';
 
 /** T* over the slowest node's own time: where the policies stand. The goal is 0.85. */
-const EFFICIENCY = 0.65;
+const EFFICIENCY = 0.78;
 const NODES = 10_000;
 const SIZE_BYTES = 606 * MIB;
 const RATE = 117_700_000;
@@ -19,7 +20,7 @@ const outcome = simulate({
   pieceBytes: pieceLengthFor(SIZE_BYTES),
   upBytesPerSec: RATE,
   downBytesPerSec: RATE,
-  staggerMs: 3000,
+  staggerMs: 30_000,
   seed: 1,
 });
 const efficiency = outcome.boundMs / outcome.ownMs.reduce((most, ms) => Math.max(most, ms), 0);

@@ -29,6 +29,7 @@ function prepare({ seed, leechers, faults, pieceLength = 128 * KIB }: Plan) {
     seed,
     latencyMs: 0.5,
     windowBytes: 64 * KIB,
+    socketBytes: 64 * KIB,
     bufferBytes: 512 * KIB,
     sendBufferBytes: 128 * KIB,
     scale: 1,

@@ -21,6 +21,7 @@ function lab(rates: readonly (readonly [number, number])[], racks: readonly (Por
   const network = new Network(agenda, {
     latencyMs: 1,
     windowBytes: 4 * CHUNK_BYTES,
+    socketBytes: CHUNK_BYTES,
     bufferBytes: 2 * CHUNK_BYTES,
   });
   for (const [index, [up, down]] of rates.entries()) {
@@ -62,6 +63,20 @@ test('connections share an uplink by turns', () => {
     arrivals.map(({ pipe }) => pipe),
     [0, 0, 1, 0, 1, 1],
   );
+});
+
+test('a message that passes chunks waits behind what the sockets of those that wait to send hold', () => {
+  const { network, pipes, send } = lab([
+    [100, 1000],
+    [100, 100],
+    [100, 100],
+  ]);
+  send(0, 1, 3);
+  send(0, 2, 3);
+  const idle = new Pipe(pipes.length, 1, pipes.length, 0, 0);
+  const socketMs = CHUNK_BYTES / 100;
+  deepEqual(network.message(pipes[1]!, 100), 2 * socketMs);
+  deepEqual(network.message(idle, 100), 0.1);
 });
 
 test('both directions have the whole rate', () => {

@@ -15,13 +15,14 @@ test('a small run is simulated as it is, a large one in coarser grain, a very la
 
 test('limits of blocks and bytes shrink with the grain, and those of pieces with the pieces', () => {
   deepEqual(scaledLimits(LIMITS, 1, 1), LIMITS);
-  const { queueMax, activeBytes, haves, stallMs } = scaledLimits(LIMITS, 128, 4);
+  const { queueMax, activeBytes, haves, frontPieces, stallMs } = scaledLimits(LIMITS, 128, 4);
   deepEqual(
-    { queueMax, activeBytes, haves, stallMs },
+    { queueMax, activeBytes, haves, frontPieces, stallMs },
     {
       queueMax: LIMITS.queueMax / 128,
       activeBytes: LIMITS.activeBytes / 128,
       haves: LIMITS.haves / 4,
+      frontPieces: LIMITS.frontPieces / 4,
       stallMs: LIMITS.stallMs,
     },
   );
