@@ -12,6 +12,9 @@ import { BLOCK_BYTES, type Ms } from './units.ts';
 /** Late blocks are forgiven for this many requests per peer. */
 const EXCUSED_MAX = 1024;
 
+/** A peer is late when all of its blocks should have come so many times. */
+const STALL_TURNS = 4;
+
 /** In the endgame a peer is asked for so few blocks at a time that others hold already. */
 const REPEAT_BLOCKS = 4;
 
@@ -22,6 +25,8 @@ export class Download {
   readonly #picked: Stretch[] = [];
   readonly #lead: Lead;
   #repeatAt: Ms = Number.POSITIVE_INFINITY;
+  /** How many peers could be asked for something, when last one was. */
+  #givers = 1;
 
   constructor(torrent: Torrent, picker: Picker, limits: Limits) {
     this.#lead = new Lead(limits.pipelineStretch);
@@ -46,6 +51,7 @@ export class Download {
 
   /** Keeps the peer's pipeline full; `givers` is how many peers may be asked for something now. */
   fill(peer: Peer, givers: number, now: Ms, commands: SwarmCommand[]): void {
+    this.#givers = givers;
     const depth = this.#depth(peer, givers, now);
     const room = depth - peer.asked.size;
     // Half a pipeline at a time: each message is a packet.
@@ -76,7 +82,7 @@ export class Download {
   /** Asking twice wastes bandwidth, so the endgame first waits for what is under way to come by itself. */
   #isTimeToRepeat(now: Ms): boolean {
     if (!this.#picker.isEndgame) this.#repeatAt = Number.POSITIVE_INFINITY;
-    else if (this.#repeatAt === Number.POSITIVE_INFINITY) this.#repeatAt = now + this.#limits.repeatMs;
+    else if (this.#repeatAt === Number.POSITIVE_INFINITY) this.#repeatAt = now + this.#repeatMs;
     return now >= this.#repeatAt;
   }
 
@@ -127,7 +133,7 @@ export class Download {
   /** One wave of repeated requests is out; the next waits as long. */
   waveDone(now: Ms): void {
     if (now < this.#repeatAt) return;
-    this.#repeatAt = this.#picker.isEndgame ? now + this.#limits.repeatMs : Number.POSITIVE_INFINITY;
+    this.#repeatAt = this.#picker.isEndgame ? now + this.#repeatMs : Number.POSITIVE_INFINITY;
   }
 
   /** Why a peer that does nothing has to go; null when it need not. */
@@ -139,7 +145,9 @@ export class Download {
 
   /** Looks for a peer that owes blocks for too long. True when it has just been snubbed. */
   checkStall(peer: Peer, now: Ms): boolean {
-    if (peer.asked.size === 0 || peer.snubbed || now - peer.waitingSince < this.#limits.stallMs) return false;
+    if (peer.asked.size === 0 || peer.snubbed) return false;
+    const patienceMs = this.#limits.stallMs + STALL_TURNS * this.#turnMs(peer.asked.size);
+    if (now - peer.waitingSince < patienceMs) return false;
     peer.snubbed = true;
     this.releaseAll(peer);
     return true;
@@ -157,6 +165,17 @@ export class Download {
     const covered = (this.#lead.bestBytesPerSec * pipelineMs * (1 + 2 / givers)) / 1000;
     const share = Math.max(pipelineBytes, covered) / BLOCK_BYTES / givers;
     return Math.min(Math.ceil(Math.max(pipelineMin, share) * factor), pipelineMax, peer.requestsMax);
+  }
+
+  /** Until a block of the endgame is asked of somebody else: it should have come by then. */
+  get #repeatMs(): Ms {
+    return this.#limits.repeatMs + this.#turnMs(this.#limits.pipelineMin);
+  }
+
+  /** How long so many blocks of one peer take when all peers give as much and we get as much as we did at best. */
+  #turnMs(blocks: number): Ms {
+    const { bestBytesPerSec } = this.#lead;
+    return bestBytesPerSec === 0 ? 0 : (1000 * blocks * BLOCK_BYTES * this.#givers) / bestBytesPerSec;
   }
 
   #isBlock({ piece, begin, length }: Stretch): boolean {

@@ -2,12 +2,13 @@
 // shares its links; too little, and our own link stands idle: above all when our requests wait behind our own uploads.
 // So the lead grows while we get less than we did at best, and shrinks while we do not.
 
-import { KIB, type Ms } from './units.ts';
+import { MIB, type Ms } from './units.ts';
 
-/** A rate is taken over at least so long, and over so many bytes unless that takes too long. */
+/** A rate is taken over at least so long and so many bytes: over fewer it looks uneven by nature. */
 const STEP_MS = 100;
-const STEP_BYTES = 512 * KIB;
-const STEP_MAX_MS = 1000;
+const STEP_BYTES = MIB;
+/** But not over more than so many times what they take at the best rate. */
+const LATE_FACTOR = 4;
 /** Less than this part of the best rate is less than we could get. */
 const GOOD_SHARE = 0.8;
 const GROWS = 1.2;
@@ -35,7 +36,8 @@ export class Lead {
   /** How many times the usual number of requests is to be under way now: 1 while all is well. */
   factor(now: Ms): number {
     const stepMs = now - this.#steppedAt;
-    if (stepMs >= STEP_MS && (this.#bytes >= STEP_BYTES || stepMs >= STEP_MAX_MS)) {
+    const late = (stepMs / 1000) * this.bestBytesPerSec >= LATE_FACTOR * STEP_BYTES;
+    if (stepMs >= STEP_MS && (this.#bytes >= STEP_BYTES || late)) {
       const rate = (this.#bytes / stepMs) * 1000;
       this.#bytes = 0;
       this.#steppedAt = now;

@@ -30,9 +30,9 @@ export interface Limits {
   readonly pipelineMs: Ms;
   /** All of these grow up to so many times while we get less than we did. */
   readonly pipelineStretch: number;
-  /** Endgame: a block that has not come for so long may be asked of a second peer. */
+  /** Endgame: a block that has not come for so long after it should have may be asked of a second peer. */
   readonly repeatMs: Ms;
-  /** A peer that owes blocks and sends none for so long is snubbed: its blocks are asked of others. */
+  /** A peer that owes blocks and sends none for so long, and for what our rate lets us expect, is snubbed. */
   readonly stallMs: Ms;
   /** A snubbed peer that sends nothing for so long is dropped. */
   readonly stallDropMs: Ms;
@@ -57,20 +57,20 @@ export interface Limits {
 }
 
 export const LIMITS: Limits = {
-  peersMax: 50,
-  peersWanted: 20,
+  peersMax: 60,
+  peersWanted: 30,
   dialingMax: 8,
   greetingMs: 10_000,
-  uploadSlots: 50,
+  uploadSlots: 60,
   shownMin: 16,
   shownMs: 200,
   shownSpread: 3,
   shownPatienceMs: 2000,
   chokeRoundMs: 2000,
   chokeTurnMs: 4000,
-  pipelineMin: 2,
+  pipelineMin: 1,
   pipelineMax: 128,
-  pipelineBytes: 512 * KIB,
+  pipelineBytes: 384 * KIB,
   pipelineMs: 60,
   pipelineStretch: 4,
   repeatMs: 500,

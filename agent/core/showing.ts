@@ -10,12 +10,22 @@ import type { Rng } from './rng.ts';
 import { SuperSeed } from './superseed.ts';
 import type { Ms } from './units.ts';
 
+/** A piece is late when all that is on its way should have gone out so many times. */
+const SHOWN_TURNS = 32;
+/** Nobody is waited for longer than so many times the shortest patience. */
+const PATIENCE_MAX = 30;
+/** A rate is taken over at least so long. */
+const AVERAGE_MS = 3000;
+
 export class Showing {
   readonly #have: Bitfield;
   readonly #limits: Limits;
   readonly #rng: Rng;
   readonly #pieceLength: number;
   #superSeed: SuperSeed | null;
+  /** What has gone out as a first seeder, and since when. */
+  #sentBytes = 0;
+  #sentFrom: Ms = Number.POSITIVE_INFINITY;
   /** Since others have every piece: when we show everything, even if not all of it has spread by then. */
   #showAllAt: Ms | null = null;
   /** Pieces that peers have not been told of, and who has heard all the same. */
@@ -53,7 +63,11 @@ export class Showing {
   sent(commands: readonly SwarmCommand[], now: Ms): void {
     if (this.#superSeed === null) return;
     for (const command of commands)
-      if (command.type === 'serve') this.#superSeed.sent(command.piece, command.length, now);
+      if (command.type === 'serve') {
+        this.#superSeed.sent(command.piece, command.length, now);
+        this.#sentBytes += command.length;
+        this.#sentFrom = Math.min(this.#sentFrom, now);
+      }
   }
 
   /** A peer says that it has a piece. */
@@ -91,15 +105,13 @@ export class Showing {
     now: Ms,
     commands: SwarmCommand[],
   ): void {
-    superSeed.expire(now);
-    const { shownMin, shownMs, shownPatienceMs } = this.#limits;
-    const piecesPerMs = upBytesPerSec / 1000 / this.#pieceLength;
-    const most = Math.max(shownMin, Math.ceil(piecesPerMs * shownMs));
-    // Several times what all that is on its way should take; while nothing goes out nobody knows.
-    const patienceMs = Math.min(shownPatienceMs + (4 * most) / piecesPerMs, 10 * shownPatienceMs);
+    const { shownMin, shownMs } = this.#limits;
+    const most = Math.max(shownMin, Math.ceil(((upBytesPerSec / 1000) * shownMs) / this.#pieceLength));
+    const patienceMs = this.#patienceMs(most, now);
+    superSeed.expire(now, patienceMs);
     const audience = peers.filter((peer) => peer.unchoked);
     for (;;) {
-      const next = superSeed.next(audience, most, patienceMs, now);
+      const next = superSeed.next(audience, most, now);
       if (next === null) break;
       commands.push({ type: 'have', ...next });
     }
@@ -108,7 +120,7 @@ export class Showing {
       return;
     }
     // The others finish among themselves what is out: a second copy of it from us would be one too many.
-    this.#showAllAt ??= now + (piecesPerMs > 0 ? patienceMs : shownPatienceMs);
+    this.#showAllAt ??= now + patienceMs;
     if (!superSeed.isSpread && now < this.#showAllAt) return;
     this.#superSeed = null;
     this.#showAllAt = null;
@@ -117,6 +129,18 @@ export class Showing {
         if (!peer.field.has(piece)) commands.push({ type: 'have', slot: peer.slot, piece });
       }
     }
+  }
+
+  /**
+   * How long a piece that was shown is waited for. By the average of all that has gone out: what goes out at the moment is
+   * first what sockets swallow at once, and last only what nobody waits for.
+   */
+  #patienceMs(most: number, now: Ms): Ms {
+    const { shownPatienceMs } = this.#limits;
+    if (this.#sentBytes === 0) return shownPatienceMs;
+    const sentMs = Math.max(AVERAGE_MS, now - this.#sentFrom);
+    const turnMs = (most * this.#pieceLength * sentMs) / this.#sentBytes;
+    return Math.min(shownPatienceMs + SHOWN_TURNS * turnMs, PATIENCE_MAX * shownPatienceMs);
   }
 
   /** Who has a piece need not hear that we have it too. */

@@ -26,8 +26,7 @@ interface Load {
 /** A piece on its way. */
 interface Shown {
   readonly slot: number;
-  /** That peer will not be waited for any longer. */
-  readonly until: Ms;
+  readonly atMs: Ms;
   /** Bytes of it that have not gone out. */
   unsentBytes: number;
 }
@@ -126,10 +125,10 @@ export class SuperSeed {
     this.#load.delete(slot);
   }
 
-  /** Stops waiting for pieces that were shown too long ago. */
-  expire(now: Ms): void {
-    for (const [piece, { slot, until }] of this.#shown) {
-      if (until > now) continue;
+  /** Stops waiting for pieces that were shown `patienceMs` ago. */
+  expire(now: Ms, patienceMs: Ms): void {
+    for (const [piece, { slot, atMs }] of this.#shown) {
+      if (now < atMs + patienceMs) continue;
       this.#hide(piece);
       const load = this.#load.get(slot);
       if (load !== undefined) load.silent = 1;
@@ -140,14 +139,9 @@ export class SuperSeed {
    * The next piece to show and to whom; null when `most` pieces are shown and have not gone out, or nobody can take one.
    * (What has gone out need not be waited for: the further away the others are, the later they tell of it.) The peer
    * that has least to fetch and to pass on comes first, by the time that this takes it, so that those get more who spread
-   * faster (BEP 16), and of such the one that has waited longest; last of all come those that let a piece lie. It is waited for `patienceMs`.
+   * faster (BEP 16), and of such the one that has waited longest; last of all come those that let a piece lie.
    */
-  next(
-    audience: Iterable<Audience>,
-    most: number,
-    patienceMs: Ms,
-    now: Ms,
-  ): { slot: number; piece: number } | null {
+  next(audience: Iterable<Audience>, most: number, now: Ms): { slot: number; piece: number } | null {
     if (this.#unsent >= most || this.#shown.size >= SHOWN_PER_UNSENT * most) return null;
     while (this.#next < this.#state.length && this.#state[this.#next] !== HIDDEN) this.#next++;
     const piece = this.#next;
@@ -164,7 +158,7 @@ export class SuperSeed {
     }
     if (slot === -1) return null;
     this.#state[piece] = SHOWN;
-    this.#shown.set(piece, { slot, until: now + patienceMs, unsentBytes: this.#pieceLength });
+    this.#shown.set(piece, { slot, atMs: now, unsentBytes: this.#pieceLength });
     this.#unsent++;
     this.#spreader[piece] = slot;
     this.#load.set(slot, { ...least, pieces: least.pieces + 1, lastAt: now });

@@ -14,13 +14,13 @@ import { peerOf } from './peers.ts';
 const PIECES = 3;
 const PIECE = 4 * BLOCK_BYTES;
 
-function prepare() {
-  const torrent = blankTorrent(PIECES * PIECE, PIECE);
-  const picker = new Picker(torrent, new Bitfield(PIECES), new Rng(1), 8, 0);
+function prepare(pieces = PIECES) {
+  const torrent = blankTorrent(pieces * PIECE, PIECE);
+  const picker = new Picker(torrent, new Bitfield(pieces), new Rng(1), 64, 0);
   const download = new Download(torrent, picker, { ...LIMITS, pipelineMin: 16 });
-  const peers = [1, 2].map((slot) => peerOf(slot, PIECES)) as [Peer, Peer];
+  const peers = [1, 2].map((slot) => peerOf(slot, pieces)) as [Peer, Peer];
   for (const peer of peers) {
-    peer.field = Bitfield.full(PIECES);
+    peer.field = Bitfield.full(pieces);
     picker.counted(peer.field, 1);
   }
   const fill = (peer: Peer, now: number) => {
@@ -67,6 +67,25 @@ test('a peer that owes blocks for too long is snubbed: others are asked, and wha
   assert.ok(download.excuses(slow, block(1, 2)));
   assert.ok(!download.excuses(slow, block(1, 2)), 'forgiven once');
   assert.ok(download.accepts(slow, block(1, 3)));
+});
+
+test('on a slow link, where blocks come late by nature, a peer may owe them for longer', () => {
+  const { download, peers, fill, arrive } = prepare(32);
+  const [slow, other] = peers;
+  fill(slow, 0);
+  // A block each second, until a MiB has come: 32 blocks of both together should take half a minute.
+  const owed: Stretch[] = [];
+  for (let second = 1; second <= 65; second++) {
+    for (const command of fill(other, 1000 * second - 1)) {
+      assert.equal(command.type, 'request');
+      const { piece, begin, length } = command as Stretch & SwarmCommand;
+      for (let at = 0; at < length; at += BLOCK_BYTES) owed.push(block(piece, (begin + at) / BLOCK_BYTES));
+    }
+    arrive(other, owed.shift()!, 1000 * second);
+  }
+  fill(other, 66_000);
+  assert.ok(!download.checkStall(slow, 80_000));
+  assert.ok(download.checkStall(slow, 300_000));
 });
 
 test('a late block takes back the request that took its place', () => {

@@ -14,11 +14,7 @@ function audience(...slots: number[]): Audience[] {
 /** All that is shown at `now`. */
 function shown(seed: SuperSeed, peers: Audience[], most: number, now = 0) {
   const pairs: string[] = [];
-  for (
-    let next = seed.next(peers, most, PATIENCE_MS, now);
-    next !== null;
-    next = seed.next(peers, most, PATIENCE_MS, now)
-  ) {
+  for (let next = seed.next(peers, most, now); next !== null; next = seed.next(peers, most, now)) {
     pairs.push(`${next.piece} to ${next.slot}`);
   }
   return pairs;
@@ -79,7 +75,7 @@ test('what a peer took away with it, or does not take, is shown to another', () 
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['0 to 7', '1 to 8']);
   seed.gone(7, new Bitfield(2));
   assert.deepEqual(shown(seed, audience(8, 9), 2), ['0 to 9']);
-  seed.expire(PATIENCE_MS);
+  seed.expire(PATIENCE_MS, PATIENCE_MS);
   assert.deepEqual(shown(seed, audience(8, 9), 2, PATIENCE_MS), ['0 to 8', '1 to 9']);
 });
 
@@ -100,7 +96,7 @@ test('who lets a piece lie comes last, until it has taken one', () => {
   const seed = new SuperSeed(9, PIECE_BYTES, 1);
   assert.deepEqual(shown(seed, audience(7, 8), 2), ['0 to 7', '1 to 8']);
   seed.seen(1, 0);
-  seed.expire(PATIENCE_MS);
+  seed.expire(PATIENCE_MS, PATIENCE_MS);
   assert.deepEqual(shown(seed, audience(7, 8), 3, PATIENCE_MS), ['0 to 8', '2 to 8', '3 to 8']);
   assert.deepEqual(shown(seed, audience(7), 4, PATIENCE_MS), ['4 to 7']);
   seed.seen(4, 0);
@@ -116,8 +112,8 @@ test('whatever peers do, every piece is out in the end', () => {
     let now = 0;
     for (let turn = 0; turn < 2000 && !seed.isOut; turn++) {
       now += rng.below(100);
-      seed.expire(now);
-      const next = seed.next(audience(1, 2, 3), 4, PATIENCE_MS, now);
+      seed.expire(now, PATIENCE_MS);
+      const next = seed.next(audience(1, 2, 3), 4, now);
       if (next !== null) under.set(next.piece, next.slot);
       const [taken] = [...under.keys()].sort(() => rng.next() - 0.5);
       if (rng.below(20) === 0) seed.gone(1 + rng.below(3), new Bitfield(pieces));
@@ -157,7 +153,7 @@ test('who takes much longer than most to spread a piece gets fewer', () => {
   const due: { piece: number; at: number }[] = [];
   for (let now = 1; due.length < 100 || due.some(({ at }) => at >= now); now++) {
     for (const { piece, at } of due) if (at === now) seed.seen(piece, now);
-    const next = seed.next(audience(7, 8, 9), 4, PATIENCE_MS, now);
+    const next = seed.next(audience(7, 8, 9), 4, now);
     if (next === null) continue;
     seed.sent(next.piece, PIECE_BYTES, now);
     gets.set(next.slot, gets.get(next.slot)! + 1);

@@ -29,6 +29,19 @@ const FLOORS: readonly {
     seederImages: 1.2,
   },
   {
+    what: '100 nodes on very slow links, where a block is underway for seconds',
+    swarm: {
+      upBytesPerSec: 239_000,
+      downBytesPerSec: 239_000,
+      nodes: 100,
+      sizeBytes: 32 * MIB,
+      pieceBytes: 32 * KIB,
+      staggerMs: 100,
+    },
+    efficiency: 0.8,
+    seederImages: 1.2,
+  },
+  {
     what: '150 nodes on gigabit links',
     swarm: { ...GIGABIT, nodes: 150, sizeBytes: 128 * MIB, pieceBytes: 64 * KIB, grainBytes: 32 * KIB },
     efficiency: 0.65,
