@@ -29,7 +29,7 @@ export class Download {
   #givers = 1;
 
   constructor(torrent: Torrent, picker: Picker, limits: Limits) {
-    this.#lead = new Lead(limits.pipelineStretch);
+    this.#lead = new Lead(limits.pipelineStretch, limits.pipelineStepBytes);
     this.#torrent = torrent;
     this.#picker = picker;
     this.#limits = limits;

@@ -30,6 +30,8 @@ export interface Limits {
   readonly pipelineMs: Ms;
   /** All of these grow up to so many times while we get less than we did. */
   readonly pipelineStretch: number;
+  /** What we get is compared each time that so much has come. */
+  readonly pipelineStepBytes: number;
   /** Endgame: a block that has not come for so long after it should have may be asked of a second peer. */
   readonly repeatMs: Ms;
   /** A peer that owes blocks and sends none for so long, and for what our rate lets us expect, is snubbed. */
@@ -57,22 +59,23 @@ export interface Limits {
 }
 
 export const LIMITS: Limits = {
-  peersMax: 60,
-  peersWanted: 30,
+  peersMax: 50,
+  peersWanted: 20,
   dialingMax: 8,
   greetingMs: 10_000,
-  uploadSlots: 60,
+  uploadSlots: 50,
   shownMin: 16,
   shownMs: 200,
   shownSpread: 3,
   shownPatienceMs: 2000,
   chokeRoundMs: 2000,
   chokeTurnMs: 4000,
-  pipelineMin: 1,
+  pipelineMin: 2,
   pipelineMax: 128,
-  pipelineBytes: 384 * KIB,
+  pipelineBytes: 512 * KIB,
   pipelineMs: 60,
   pipelineStretch: 4,
+  pipelineStepBytes: MIB,
   repeatMs: 500,
   stallMs: 10_000,
   stallDropMs: 60_000,

@@ -12,6 +12,8 @@ import type { Ms } from './units.ts';
 
 /** A piece is late when all that is on its way should have gone out so many times. */
 const SHOWN_TURNS = 32;
+/** Once all is out, what is out should have spread when it could have gone out so many times. */
+const SPREAD_TURNS = 8;
 /** Nobody is waited for longer than so many times the shortest patience. */
 const PATIENCE_MAX = 30;
 /** A rate is taken over at least so long. */
@@ -107,8 +109,7 @@ export class Showing {
   ): void {
     const { shownMin, shownMs } = this.#limits;
     const most = Math.max(shownMin, Math.ceil(((upBytesPerSec / 1000) * shownMs) / this.#pieceLength));
-    const patienceMs = this.#patienceMs(most, now);
-    superSeed.expire(now, patienceMs);
+    superSeed.expire(now, this.#patienceMs(SHOWN_TURNS * most, now));
     const audience = peers.filter((peer) => peer.unchoked);
     for (;;) {
       const next = superSeed.next(audience, most, now);
@@ -120,7 +121,7 @@ export class Showing {
       return;
     }
     // The others finish among themselves what is out: a second copy of it from us would be one too many.
-    this.#showAllAt ??= now + patienceMs;
+    this.#showAllAt ??= now + this.#patienceMs(SPREAD_TURNS * most, now);
     if (!superSeed.isSpread && now < this.#showAllAt) return;
     this.#superSeed = null;
     this.#showAllAt = null;
@@ -132,15 +133,15 @@ export class Showing {
   }
 
   /**
-   * How long a piece that was shown is waited for. By the average of all that has gone out: what goes out at the moment is
-   * first what sockets swallow at once, and last only what nobody waits for.
+   * How long to wait for what takes as long as so many pieces need to go out. By the average of all that has gone out:
+   * what goes out at the moment is first what sockets swallow at once, and last only what nobody waits for.
    */
-  #patienceMs(most: number, now: Ms): Ms {
+  #patienceMs(pieces: number, now: Ms): Ms {
     const { shownPatienceMs } = this.#limits;
     if (this.#sentBytes === 0) return shownPatienceMs;
     const sentMs = Math.max(AVERAGE_MS, now - this.#sentFrom);
-    const turnMs = (most * this.#pieceLength * sentMs) / this.#sentBytes;
-    return Math.min(shownPatienceMs + SHOWN_TURNS * turnMs, PATIENCE_MAX * shownPatienceMs);
+    const takesMs = (pieces * this.#pieceLength * sentMs) / this.#sentBytes;
+    return Math.min(shownPatienceMs + takesMs, PATIENCE_MAX * shownPatienceMs);
   }
 
   /** Who has a piece need not hear that we have it too. */
