@@ -25,6 +25,7 @@ interface Staged {
   readonly store: StoreRoom;
   transfer: TransferRoom | null;
   extractedBytes: number;
+  writtenBytes: number;
 }
 
 /** Faults that may pass: a server that still boots, a network that comes up. */
@@ -40,7 +41,9 @@ export class Install {
   /** Ends every wait, with the fault that ended the install as its reason. */
   readonly #signal: AbortSignal;
   readonly #failure = new AbortController();
+  readonly #busyPercent: () => number;
   readonly #errors: string[] = [];
+  #retries = 0;
   readonly #staged: Staged[] = [];
   readonly #folders: string[] = [];
   #stage: StageName = 'parameters';
@@ -56,6 +59,7 @@ export class Install {
     this.#params = params;
     this.#rooms = rooms;
     this.#startedMs = rooms.now();
+    this.#busyPercent = rooms.host.watchProcessors();
     this.#signal = AbortSignal.any([signal, this.#failure.signal]);
   }
 
@@ -117,10 +121,16 @@ export class Install {
     const transfers = listOf(this.#plan).map((tarball) => {
       const staged = this.#staged.find((candidate) => candidate.tarball === tarball);
       const view = staged?.transfer?.view() ?? null;
-      return { bytes: tarball.torrent.length, extractedBytes: staged?.extractedBytes ?? 0, view };
+      const { extractedBytes = 0, writtenBytes = 0 } = staged ?? {};
+      return { bytes: tarball.torrent.length, extractedBytes, writtenBytes, view };
     });
-    const elapsedMs = this.#rooms.now() - this.#startedMs;
-    return foldReport(this.#stage, transfers, { pool: this.#pool, elapsedMs, errors: this.#errors });
+    return foldReport(this.#stage, transfers, {
+      pool: this.#pool,
+      elapsedMs: this.#rooms.now() - this.#startedMs,
+      errors: this.#errors,
+      retries: this.#retries,
+      busyPercent: this.#busyPercent(),
+    });
   }
 
   async #runStage({ name, work }: Stage): Promise<void> {
@@ -142,11 +152,18 @@ export class Install {
         const waitMs = RETRY_WAITS_MS[attempt];
         const passing = error instanceof SwarmbootError && PASSING.has(error.code) && !this.#signal.aborted;
         if (!passing || waitMs === undefined) {
-          tell({ fact: 'stageFailed', stage: name, ms: now() - startedMs, error: messageOf(error) });
+          tell({
+            fact: 'stageFailed',
+            stage: name,
+            ms: now() - startedMs,
+            error: messageOf(error),
+            code: error instanceof SwarmbootError ? error.code : null,
+          });
           throw error;
         }
         this.#errors.push(error.message);
-        tell({ fact: 'stageRetried', stage: name, waitMs, error: error.message });
+        this.#retries++;
+        tell({ fact: 'stageRetried', stage: name, waitMs, error: error.message, code: error.code });
         await sleep(waitMs, this.#signal);
       }
     }
@@ -289,7 +306,7 @@ export class Install {
     const staged: Staged[] = [];
     for (const tarball of tarballs) {
       const store = await openStore(tarball.torrent, join(folder, tarball.torrent.name), this.#signal);
-      staged.push({ tarball, store, transfer: null, extractedBytes: 0 });
+      staged.push({ tarball, store, transfer: null, extractedBytes: 0, writtenBytes: 0 });
       this.#staged.push(staged.at(-1)!);
     }
     return staged;
@@ -319,8 +336,9 @@ export class Install {
         expected: tarball.entry,
         target,
         writer: tarball.kind === 'boel' ? 'stream' : 'tar',
-        onProgress: (bytes) => {
-          staged.extractedBytes = bytes;
+        onProgress: (sourceBytes, writtenBytes) => {
+          staged.extractedBytes = sourceBytes;
+          staged.writtenBytes = writtenBytes;
         },
       },
       this.#signal,

@@ -1,5 +1,6 @@
 // The agent: reads the parameters, joins the rooms, runs the install. The one catch of the program is here.
 
+import { randomUUID } from 'node:crypto';
 import minimist from 'minimist';
 import packageJson from '../package.json' with { type: 'json' };
 import { EXIT_STATUS, messageOf, SwarmbootError } from './core/errors.ts';
@@ -102,8 +103,18 @@ async function install(flags: Flags): Promise<void> {
   const monitor = monitorOf(params, lease);
   if (params.wait) return wait(params, lease, monitor, ending.signal);
   const host = params.hostName ?? lease.hostName;
-  const who = { mac: lease.mac, host, image: params.imageName, postAction: params.postAction };
-  const reporting = new Reporting(who, (message) => monitor?.send(message));
+  const who = {
+    mac: lease.mac,
+    host,
+    image: params.imageName,
+    install: randomUUID(),
+    postAction: params.postAction,
+  };
+  const reporting = new Reporting(
+    who,
+    (message) => monitor?.send(message),
+    () => performance.now(),
+  );
   const tell = (event: InstallEvent) => {
     reporting.take(event);
     if (!json) {
@@ -114,7 +125,16 @@ async function install(flags: Flags): Promise<void> {
     log(fact, values);
   };
   for (const text of warnings) tell({ fact: 'note', text });
-  if (json) log('machine', { ...(await machine(await diskFacts())) });
+  // The install does not wait for it, and does not fail with it.
+  const equipment = diskFacts().then(machine);
+  equipment.then(
+    (inventory) => {
+      reporting.equipped(inventory);
+      if (json) log('machine', { ...inventory });
+    },
+    (error: unknown) =>
+      tell({ fact: 'note', text: `this machine's parts are not told: ${messageOf(error)}` }),
+  );
   const reported = async () => monitor?.flush(REPORTED_MAX_MS);
   const rooms = openRooms(params, lease, { log, tell, logLines: () => reporting.lines, reported });
   await new Install(params, rooms, ending.signal).run().finally(reported);

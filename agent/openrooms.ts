@@ -18,7 +18,7 @@ import { absentPrograms, runCommand } from './io/command.ts';
 import { digests } from './io/digest.ts';
 import { diskFacts, firmware } from './io/disks.ts';
 import { extract } from './io/extract.ts';
-import { kernelCommandLine, memoryAvailableBytes, poolAt, pools } from './io/host.ts';
+import { kernelCommandLine, memoryAvailableBytes, poolAt, pools, watchProcessors } from './io/host.ts';
 import { openShell } from './io/shell.ts';
 import { openStore } from './io/store.ts';
 import { endProcesses, openTree } from './io/target.ts';
@@ -46,6 +46,7 @@ export function openRooms(params: Params, lease: Lease, { log, tell, logLines, r
       pools,
       poolAt,
       memoryAvailableBytes,
+      watchProcessors,
       makeFolder: (pool) => mkdtemp(join(pool, 'swarmboot-')),
       removeFolder: (folder) => rm(folder, { recursive: true, force: true }),
     },

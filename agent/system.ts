@@ -297,12 +297,15 @@ export class TargetSystem {
       mac: lease.mac,
       host: hostName,
       image: image.name,
+      install: null,
       status: STATUS.rebooted,
       stage: 'rebooted',
       text: '',
+      code: null,
       report: null,
       inventory: null,
       log: [],
+      logFrom: 0,
     });
     tree.copy(BUSYBOX, FIRST_BOOT_BUSYBOX, 0o755);
     tree.write(FIRST_BOOT_MESSAGE, message, 0o644);

@@ -42,8 +42,21 @@ export async function waitUntilArmed(
   let shown = '';
   let told: Inventory | null = inventory;
   for (;;) {
-    const message = { format: 1, mac, host, image: null, status: STATUS.started, stage: WAITING } as const;
-    rooms.send({ ...message, text: 'waits to be armed', report: null, inventory: told, log: [] });
+    rooms.send({
+      format: 1,
+      mac,
+      host,
+      image: null,
+      install: null,
+      status: STATUS.started,
+      stage: WAITING,
+      text: 'waits to be armed',
+      code: null,
+      report: null,
+      inventory: told,
+      log: [],
+      logFrom: 0,
+    });
     told = null;
     const answer = await rooms.ask(signal).catch((error: unknown) => {
       signal.throwIfAborted();

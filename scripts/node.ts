@@ -1,15 +1,19 @@
-// Arms nodes for an install at their next network boot, and shows where they stand.
+// Arms nodes for an install at their next network boot, and shows where they stand and what their installs said.
 
 import { SwarmbootError } from '../agent/core/errors.ts';
-import type { Inventory } from '../agent/core/inventory.ts';
+import type { Inventory, LinkSight } from '../agent/core/inventory.ts';
 import { parseMac } from '../agent/core/mac.ts';
-import { formatBytes } from '../agent/core/units.ts';
-import { type Command, expectWords, usage } from './command.ts';
+import { formatBytes, formatDuration } from '../agent/core/units.ts';
+import { type Command, expectWords, type Terminal, usage } from './command.ts';
 import { describeState, type NodeRecord } from './core/board.ts';
 import type { Node, Nodes } from './core/nodes.ts';
+import { followLog, type LogEntry, readLog } from './logs.ts';
 import { arm, armedSince, disarm, nodesPath, readNodes, readRecords } from './nodes.ts';
 import { REPO_OPTION, readEntry } from './repository.ts';
 import { formatTable } from './table.ts';
+
+/** Lines of a log that `node show` shows. */
+const SHOWN_LINES = 20;
 
 const SELECTORS = 'NAME|MAC|RANGE|@GROUP... [options]';
 
@@ -78,7 +82,7 @@ export const nodeList: Command = {
       mac,
       node?.image ?? '-',
       state,
-      formatTime(record),
+      formatTime(record?.at),
     ]);
     terminal.out.write(formatTable([['NAME', 'MAC', 'IMAGE', 'STATE', 'LAST SEEN (UTC)'], ...rows]));
   },
@@ -90,11 +94,36 @@ export const nodeShow: Command = {
   summary: 'Shows all that is known of one machine.',
   options: [REPO_OPTION],
   run: async (args, terminal) => {
-    const [word] = expectWords(args, 'NAME|MAC');
-    const standings = await readStandings(args.text('repo')!, (text) => terminal.err.write(`${text}\n`));
-    const found = standings.find(({ mac, node }) => node?.name === word || mac === parseMac(word));
-    if (found === undefined) throw fault(`nothing is known of "${word}"`, 'see swarmboot node list');
-    terminal.out.write(describe(found));
+    const repo = args.text('repo')!;
+    const found = await findMachine(repo, expectWords(args, 'NAME|MAC')[0], terminal);
+    const log = await readLog(repo, found.mac);
+    const newest = log.filter(({ install }) => install === log.at(-1)?.install);
+    terminal.out.write(describe(found, newest.slice(-SHOWN_LINES)));
+  },
+};
+
+export const logs: Command = {
+  name: 'logs',
+  synopsis: 'NAME|MAC [options]',
+  summary: 'Prints what the installs of one machine said.',
+  options: [
+    { name: 'follow', kind: 'flag', help: 'go on with what comes, until interrupted' },
+    { name: 'json', kind: 'flag', help: 'print JSON lines' },
+    REPO_OPTION,
+  ],
+  run: async (args, terminal) => {
+    const repo = args.text('repo')!;
+    const { mac } = await findMachine(repo, expectWords(args, 'NAME|MAC')[0], terminal);
+    let install: string | null | undefined;
+    const entries = args.flag('follow') ? followLog(repo, mac, terminal.signal) : await readLog(repo, mac);
+    for await (const entry of entries) {
+      if (args.flag('json')) terminal.out.write(`${JSON.stringify(entry)}\n`);
+      else {
+        if (entry.install !== install) terminal.out.write(`install ${entry.install ?? '-'}\n`);
+        terminal.out.write(`${formatEntry(entry)}\n`);
+      }
+      install = entry.install;
+    }
   },
 };
 
@@ -119,10 +148,22 @@ async function readStandings(repo: string, problem: (text: string) => void): Pro
   );
 }
 
-function describe({ mac, node, armedAt, record, state }: Standing): string {
+async function findMachine(repo: string, word: string, terminal: Terminal): Promise<Standing> {
+  const standings = await readStandings(repo, (text) => terminal.err.write(`${text}\n`));
+  const found = standings.find(({ mac, node }) => node?.name === word || mac === parseMac(word));
+  if (found === undefined) throw fault(`nothing is known of "${word}"`, 'see swarmboot node list');
+  return found;
+}
+
+/** `2026-01-31 12:00:05  0:42  image ...`: when it came, and how long after the install began it was said. */
+function formatEntry({ at, atMs, text }: LogEntry): string {
+  return `${formatTime(at)}  ${formatDuration(atMs).padStart(5)}  ${text}`;
+}
+
+function describe({ mac, node, armedAt, record, state }: Standing, log: readonly LogEntry[]): string {
   const rows: [string, string][] = [
     ['state', state],
-    ['last seen', formatTime(record)],
+    ['last seen', formatTime(record?.at)],
   ];
   if (armedAt !== null) rows.push(['armed since', armedAt]);
   if (node !== null) {
@@ -131,12 +172,12 @@ function describe({ mac, node, armedAt, record, state }: Standing): string {
     rows.push(['parameters', node.params.join(' ') || '-']);
   }
   if (record !== null) {
-    const { stage, text, inventory, log } = record.message;
+    const { stage, text, inventory } = record.message;
     rows.push(['stage', stage]);
     for (const line of text.split('\n')) if (line !== '') rows.push(['', line]);
     if (inventory !== null) rows.push(...inventoryRows(inventory));
-    for (const [index, line] of log.entries()) rows.push([index === 0 ? 'log' : '', line]);
   }
+  for (const [index, { text }] of log.entries()) rows.push([index === 0 ? 'log' : '', text]);
   const lines = rows.map(([key, value]) => `  ${key.padEnd(11)}  ${value}\n`);
   return `${node?.name ?? 'not in nodes.conf'} (${mac})\n${lines.join('')}`;
 }
@@ -152,18 +193,19 @@ function inventoryRows(inventory: Inventory): [string, string][] {
       `disk ${disk.name}`,
       [formatBytes(disk.sizeBytes), disk.type, disk.model, disk.serial].filter(Boolean).join(', '),
     ]),
-    ...links.map(({ name, mac, up, megabitPerSec, addresses }): [string, string] => [
-      `link ${name}`,
-      [mac, up ? 'up' : 'down', megabitPerSec === null ? '' : `${megabitPerSec} Mbit/s`, ...addresses]
-        .filter(Boolean)
-        .join(', '),
-    ]),
+    ...links.map((link): [string, string] => [`link ${link.name}`, describeLink(link)]),
   ];
 }
 
+function describeLink({ mac, up, megabitPerSec, fullDuplex, mtu, addresses }: LinkSight): string {
+  const speed = megabitPerSec === null ? '' : `${megabitPerSec} Mbit/s`;
+  const duplex = fullDuplex === false ? 'half duplex' : '';
+  return [mac, up ? 'up' : 'down', speed, duplex, `MTU ${mtu}`, ...addresses].filter(Boolean).join(', ');
+}
+
 /** `2026-01-31 12:00:05`. */
-function formatTime(record: NodeRecord | null): string {
-  return record === null ? '-' : record.at.slice(0, 19).replace('T', ' ');
+function formatTime(at: string | undefined): string {
+  return at === undefined ? '-' : at.slice(0, 19).replace('T', ' ');
 }
 
 function fault(what: string, next: string): SwarmbootError {

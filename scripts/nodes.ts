@@ -5,11 +5,12 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { mac12, parseMac } from '../agent/core/mac.ts';
-import type { Message } from '../agent/core/monitor.ts';
-import { type NodeRecord, parseRecord, recorded } from './core/board.ts';
+import type { Ms } from '../agent/core/units.ts';
+import { type NodeRecord, parseRecord } from './core/board.ts';
 import { NODES_MAX, Nodes, parseNodes } from './core/nodes.ts';
 import { absent, attempt, settle, syncPath } from './repository.ts';
 
+const PROGRESS_WRITTEN_MS: Ms = 5000;
 const RECORD_FILE = /^([0-9a-f]{12})\.json$/;
 
 export function nodesPath(repo: string): string {
@@ -81,20 +82,23 @@ export async function readRecords(
 }
 
 /**
- * The records while `serve` runs: in memory, and behind that on disk. One file is written at a time, so that of many
- * messages of one node the newest is written and the others need not be.
+ * The records while `serve` runs: in memory, and behind that on disk. What changes a node's state is written at once, its
+ * progress now and then: a server that is killed loses some seconds of it, and the next message brings it again. One file
+ * is written at a time.
  */
 export class Records {
   readonly #repo: string;
   readonly #records: Map<string, NodeRecord>;
   readonly #problem: (text: string) => void;
   readonly #dirty = new Set<string>();
+  readonly #timer: NodeJS.Timeout;
   #writing: Promise<void> | null = null;
 
   private constructor(repo: string, records: Map<string, NodeRecord>, problem: (text: string) => void) {
     this.#repo = repo;
     this.#records = records;
     this.#problem = problem;
+    this.#timer = setInterval(() => this.#flush(), PROGRESS_WRITTEN_MS).unref();
   }
 
   static async open(repo: string, problem: (text: string) => void): Promise<Records> {
@@ -105,24 +109,31 @@ export class Records {
     return this.#records.get(mac) ?? null;
   }
 
-  /** Keeps a message. Throws SwarmbootError('repository') when it is of one node too many; a `known` one never is. */
-  add(message: Message, at: Date, known: boolean): void {
-    const { mac } = message;
-    if (!known && !this.#records.has(mac) && this.#records.size >= NODES_MAX) {
+  /** Keeps a node's newest record. Throws SwarmbootError('repository') when it is one too many, of a node not `known`. */
+  add(record: NodeRecord, known: boolean): void {
+    const { mac, status, stage } = record.message;
+    const before = this.get(mac)?.message;
+    if (before === undefined && !known && this.#records.size >= NODES_MAX) {
       const folder = path.join(this.#repo, 'reports');
       throw new SwarmbootError(
         'repository',
         `reports of ${NODES_MAX} nodes are kept; remove some from ${folder}`,
       );
     }
-    this.#records.set(mac, recorded(this.get(mac), message, at.toISOString()));
+    this.#records.set(mac, record);
     this.#dirty.add(mac);
-    this.#writing ??= this.#write();
+    if (before?.status !== status || before.stage !== stage) this.#flush();
   }
 
   /** Returns when everything is on disk, or has failed to get there. */
   async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#flush();
     await this.#writing;
+  }
+
+  #flush(): void {
+    if (this.#dirty.size > 0) this.#writing ??= this.#write();
   }
 
   async #write(): Promise<void> {

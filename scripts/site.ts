@@ -10,9 +10,10 @@ import { parseMac } from '../agent/core/mac.ts';
 import { MESSAGE_BYTES_MAX, type Message, type NodeAnswer, parseMessage } from '../agent/core/monitor.ts';
 import { plainText } from '../agent/core/report.ts';
 import { formatBytes } from '../agent/core/units.ts';
-import { begunMs, hasCome, isSuccess } from './core/board.ts';
+import { begunMs, hasCome, isSuccess, recorded } from './core/board.ts';
 import { bootEntry, decideBoot, type Loader } from './core/bootentry.ts';
 import type { Nodes } from './core/nodes.ts';
+import { Logs } from './logs.ts';
 import { armedSince, disarm, nodesPath, Records, readNodes } from './nodes.ts';
 import { absent } from './repository.ts';
 import { SiteFiles } from './sitefiles.ts';
@@ -33,6 +34,7 @@ export class Site {
   readonly #say: (line: string) => void;
   readonly #files: SiteFiles;
   readonly #records: Records;
+  readonly #logs: Logs;
   readonly #complained = new Set<string>();
   /** The last nodes.conf that was right; null: there was none yet. */
   #nodes: Nodes | null = null;
@@ -41,6 +43,7 @@ export class Site {
   private constructor(repo: string, records: Records, say: (line: string) => void) {
     this.#repo = repo;
     this.#records = records;
+    this.#logs = new Logs(repo);
     this.#say = say;
     this.#files = new SiteFiles(repo, say);
   }
@@ -114,15 +117,29 @@ export class Site {
     const { mac, status } = message;
     const node = this.#nodes?.byMac(mac) ?? null;
     const now = new Date();
-    const before = this.#records.get(mac)?.message;
-    this.#records.add(message, now, node !== null);
+    const before = this.#records.get(mac);
+    await this.#keep(message, now, node !== null);
     const who = node === null ? mac : `${node.name} (${mac})`;
     if (isSuccess(message) && (await this.#disarmDone(message, now))) {
       this.#say(`${who} has its image and boots from its own disk from now on`);
     }
-    if (status === before?.status) return;
+    if (status === before?.message.status) return;
     if (status < 0) this.#say(`${who} failed in ${message.stage}: ${message.text.split('\n')[0]}`);
     if (hasCome(message)) this.#say(`${who} is installed`);
+  }
+
+  /** The answer waits for the log, for the node sends no line twice that has been answered. */
+  async #keep(message: Message, now: Date, known: boolean): Promise<void> {
+    const { mac, install } = message;
+    const before = this.#records.get(mac);
+    const { record, lines, missed } = recorded(before, message, now.toISOString());
+    this.#records.add(record, known);
+    try {
+      await this.#logs.append(mac, { at: record.at, install, lines, missed });
+    } catch (error) {
+      this.#records.add({ ...record, logLines: record.logLines - lines.length - missed }, true);
+      throw error;
+    }
   }
 
   /** What was armed after this install began is for the next one: it stays. A clock set back must not keep it for ever. */

@@ -9,7 +9,7 @@ import { initrdBuild } from './initrd.ts';
 import { inspect } from './inspect.ts';
 import { layoutCheck } from './layout.ts';
 import { list } from './list.ts';
-import { nodeArm, nodeDisarm, nodeList, nodeShow } from './node.ts';
+import { logs, nodeArm, nodeDisarm, nodeList, nodeShow } from './node.ts';
 import { publish } from './publish.ts';
 import { pxeConfig } from './pxe.ts';
 import { remove } from './remove.ts';
@@ -33,6 +33,7 @@ const COMMANDS: readonly Command[] = [
   nodeDisarm,
   nodeList,
   nodeShow,
+  logs,
   simulate,
 ];
 

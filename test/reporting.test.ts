@@ -3,20 +3,35 @@ import { test } from 'node:test';
 import type { Message } from '../agent/core/monitor.ts';
 import { foldReport } from '../agent/core/report.ts';
 import { Reporting } from '../agent/reporting.ts';
+import { INVENTORY } from './core/messages.ts';
 
-const WHO = { mac: '52:54:00:09:00:01', host: 'node001', image: 'debian', postAction: 'reboot' } as const;
+const WHO = {
+  mac: '52:54:00:09:00:01',
+  host: 'node001',
+  image: 'debian',
+  install: 'i1',
+  postAction: 'reboot',
+} as const;
 const HALF = {
   fact: 'report' as const,
-  ...foldReport('image', [{ bytes: 100, extractedBytes: 100, view: null }], {
+  ...foldReport('image', [{ bytes: 100, extractedBytes: 100, writtenBytes: 100, view: null }], {
     pool: '/tmp',
     elapsedMs: 1,
     errors: [],
+    retries: 0,
+    busyPercent: 0,
   }),
 };
 
 function follow(postAction: 'reboot' | 'kexec' | 'poweroff' | 'shell' = 'reboot') {
   const sent: Message[] = [];
-  return { sent, reporting: new Reporting({ ...WHO, postAction }, (message) => void sent.push(message)) };
+  let now = 5000;
+  const send = (message: Message) => void sent.push(message);
+  const reporting = new Reporting({ ...WHO, postAction }, send, () => now);
+  const pass = (ms: number) => {
+    now += ms;
+  };
+  return { sent, reporting, pass };
 }
 
 test('each stage and each report becomes a message with the status of SystemImager', () => {
@@ -49,20 +64,53 @@ test('the post action has a status of its own', () => {
   }
 });
 
-test('a failed stage is told with its reason and the log, with what the commands wrote', () => {
+test('a failed stage is told with its reason', () => {
   const { sent, reporting } = follow();
   reporting.take({ fact: 'stageBegan', stage: 'disks' });
+  reporting.take({ fact: 'stageFailed', stage: 'disks', ms: 6, error: 'cannot partition', code: 'disk' });
+  const { status, stage, text, code } = sent.at(-1)!;
+  assert.deepEqual([status, stage, text, code], [-1, 'disks', 'cannot partition', 'disk']);
+});
+
+test('every line goes out once, with what the commands wrote, numbered from the first', () => {
+  const { sent, reporting, pass } = follow();
+  reporting.take({ fact: 'stageBegan', stage: 'disks' });
+  pass(1500);
   for (const text of ['$ /usr/sbin/sfdisk /dev/vda', 'busy\u001b[2J'])
     reporting.take({ fact: 'command', text });
-  reporting.take({ fact: 'stageFailed', stage: 'disks', ms: 6, error: 'cannot partition' });
-  const last = sent.at(-1)!;
-  assert.deepEqual([last.status, last.stage, last.text], [-1, 'disks', 'cannot partition']);
-  assert.deepEqual(last.log, [
-    'disks ...',
-    '$ /usr/sbin/sfdisk /dev/vda',
-    'busy\\u001b[2J',
-    'disks FAILED after 0:00: cannot partition',
-  ]);
+  reporting.take(HALF);
+  reporting.take({ fact: 'stageEnded', stage: 'disks', ms: 1500 });
+  reporting.take({ fact: 'stageBegan', stage: 'image' });
+  assert.deepEqual(
+    sent.map(({ logFrom, log }) => [logFrom, log]),
+    [
+      [0, [{ atMs: 0, text: 'disks ...' }]],
+      [
+        1,
+        [
+          { atMs: 1500, text: '$ /usr/sbin/sfdisk /dev/vda' },
+          { atMs: 1500, text: 'busy\\u001b[2J' },
+        ],
+      ],
+      [
+        3,
+        [
+          { atMs: 1500, text: 'disks done in 0:02' },
+          { atMs: 1500, text: 'image ...' },
+        ],
+      ],
+    ],
+  );
+});
+
+test('what the machine is made of is told when it is known', () => {
+  const { sent, reporting } = follow();
+  reporting.equipped(INVENTORY);
+  assert.deepEqual(sent[0]!.inventory, INVENTORY);
+  reporting.take({ fact: 'stageFailed', stage: 'disks', ms: 6, error: 'no disk', code: 'disk' });
+  reporting.equipped(INVENTORY);
+  const { status, text, code } = sent.at(-1)!;
+  assert.deepEqual([status, text, code], [-1, 'no disk', 'disk'], 'a failure stays one');
 });
 
 test('of a long log the last lines are kept', () => {

@@ -116,6 +116,7 @@ export class FakeRooms implements Rooms {
     pools: () => [pool('/tmp')],
     poolAt: (folder: string) => pool(folder),
     memoryAvailableBytes: async () => GIB,
+    watchProcessors: () => () => 25,
     makeFolder: async (at: string) => {
       this.#ask(`make ${at}`);
       return `${at}/staging`;
@@ -200,7 +201,7 @@ export class FakeRooms implements Rooms {
 
   extract = async (job: Extraction) => {
     this.jobs.push(job);
-    for await (const chunk of job.source) job.onProgress(chunk.length);
+    for await (const chunk of job.source) job.onProgress(chunk.length, 2 * chunk.length);
     this.#ask(`extract ${job.expected?.name ?? 'torrent'} into ${job.target}`);
     return { entries: 1, unpackedBytes: 2 * SIZE, notes: ['owners: not kept'] };
   };

@@ -10,6 +10,7 @@ const LINKS_MAX = 32;
 const ADDRESSES_MAX = 8;
 const ADDRESS_MAX = 64;
 const CORES_MAX = 65_536;
+const MTU_MAX = 65_536;
 const DISK_TYPES: readonly DiskType[] = ['nvme', 'ssd', 'hdd', 'virtual'];
 
 /** Texts that the machine does not tell are empty. */
@@ -46,6 +47,10 @@ export interface LinkSight {
   readonly up: boolean;
   /** Null when it does not say. */
   readonly megabitPerSec: number | null;
+  /** Both ways at once; null when it does not say. */
+  readonly fullDuplex: boolean | null;
+  /** Most bytes of a packet. */
+  readonly mtu: number;
   readonly addresses: readonly string[];
 }
 
@@ -67,11 +72,9 @@ export function boundInventory(found: Inventory): Inventory {
       model: word(model),
       serial: word(serial),
     })),
-    links: found.links.slice(0, LINKS_MAX).map(({ name, mac, up, megabitPerSec, addresses }) => ({
+    links: found.links.slice(0, LINKS_MAX).map(({ name, addresses, ...link }) => ({
+      ...link,
       name: word(name),
-      mac,
-      up,
-      megabitPerSec,
       addresses: addresses.slice(0, ADDRESSES_MAX).map((address) => boundText(address, ADDRESS_MAX)),
     })),
   };
@@ -112,6 +115,8 @@ function readLink(value: unknown): LinkSight {
     mac: fields.mac('mac'),
     up: fields.flag('up'),
     megabitPerSec: fields.orNull('megabitPerSec', () => fields.amount('megabitPerSec')),
+    fullDuplex: fields.orNull('fullDuplex', () => fields.flag('fullDuplex')),
+    mtu: fields.whole('mtu', 0, MTU_MAX),
     addresses: fields.texts('addresses', ADDRESSES_MAX, ADDRESS_MAX),
   };
 }

@@ -1,5 +1,5 @@
-// What a node and its image server say to each other over HTTP: the node's message (its state, what it is made of, the log
-// of an install that failed), and the server's answer about a node. Both sides read with this file. Sending and keeping
+// What a node and its image server say to each other over HTTP: the node's message (its state, what it is made of, the new
+// lines of its log), and the server's answer about a node. Both sides read with this file. Sending and keeping
 // are done elsewhere.
 
 import { boundText, Fields } from './fields.ts';
@@ -11,7 +11,7 @@ import { KIB, type Ms } from './units.ts';
 export const MESSAGE_BYTES_MAX = 256 * KIB;
 /** Most bytes of a log inside it, if the rest leaves so many. */
 const LOG_BYTES_MAX = 128 * KIB;
-const LOG_LINES_MAX = 1000;
+export const LOG_LINES_MAX = 1000;
 const LINE_MAX = 1000;
 const TEXT_MAX = 4000;
 const WORD_MAX = 128;
@@ -25,17 +25,30 @@ export interface Message {
   /** Empty when it has no name yet. */
   readonly host: string;
   readonly image: string | null;
+  /** Which install speaks, each has an id of its own; null outside of one. */
+  readonly install: string | null;
   /** SystemImager's number: see STATUS, and 1 to 99 for percent. */
   readonly status: number;
   /** A stage of the install, WAITING, or what the installed system says. */
   readonly stage: string;
   /** For people: why it failed, where it stands; line ends are its only control characters. */
   readonly text: string;
+  /** The kind of fault that `text` tells of (`ErrorCode`); null when nothing is wrong. */
+  readonly code: string | null;
   readonly report: NodeReport | null;
   /** Null: as told before. */
   readonly inventory: Inventory | null;
-  /** Last lines of the log of an install that failed. Empty: as told before. */
-  readonly log: readonly string[];
+  /** Lines of the install's log that the server has not got, and the number of the first of them; the first of all is 0. */
+  readonly log: readonly LogLine[];
+  readonly logFrom: number;
+}
+
+/** A line of an install's log. */
+export interface LogLine {
+  /** Since the install began. */
+  readonly atMs: Ms;
+  /** One line, without control characters. */
+  readonly text: string;
 }
 
 /** The server's answer to `GET /nodes/MAC`. */
@@ -87,16 +100,20 @@ export function statusOf(stage: StageName, percent: number, failed: boolean): nu
   return STATUS_OF_STAGE[stage] ?? Math.max(least, Math.min(99, Math.floor(percent)));
 }
 
-/** What is known once `newer` has followed `older`: inventory and log stay until others come. */
+/** One message in place of two that were not sent: the newer state, the inventory that was told last, all lines. */
 export function followed(older: Message, newer: Message): Message {
+  const inventory = newer.inventory ?? older.inventory;
+  if (older.install !== newer.install || older.log.length === 0) return { ...newer, inventory };
+  const log = [...older.log, ...newer.log].slice(-LOG_LINES_MAX);
   return {
     ...newer,
-    inventory: newer.inventory ?? older.inventory,
-    log: newer.log.length > 0 ? newer.log : older.log,
+    inventory,
+    log,
+    logFrom: older.logFrom + older.log.length + newer.log.length - log.length,
   };
 }
 
-/** The message as JSON of at most MESSAGE_BYTES_MAX bytes: texts are cut and escaped, of the log the last lines stay. */
+/** The message as JSON of at most MESSAGE_BYTES_MAX bytes: texts are cut and escaped, of too long a log the last lines stay. */
 export function encodeMessage(message: Message): string {
   const { report, inventory } = message;
   const bounded: Message = {
@@ -104,15 +121,19 @@ export function encodeMessage(message: Message): string {
     mac: message.mac,
     host: boundText(message.host, WORD_MAX),
     image: message.image === null ? null : boundText(message.image, WORD_MAX),
+    install: message.install === null ? null : boundText(message.install, WORD_MAX),
     status: message.status,
     stage: boundText(message.stage, WORD_MAX),
     text: message.text.split('\n').map(plainText).join('\n').slice(0, TEXT_MAX).toWellFormed(),
+    code: message.code === null ? null : boundText(message.code, WORD_MAX),
     report: report === null ? null : boundReport(report),
     inventory: inventory === null ? null : boundInventory(inventory),
     log: [],
+    logFrom: message.logFrom,
   };
   const roomBytes = MESSAGE_BYTES_MAX - bytesOf(bounded);
-  return JSON.stringify({ ...bounded, log: lastLines(message.log, Math.min(roomBytes, LOG_BYTES_MAX)) });
+  const log = lastLines(message.log, Math.min(roomBytes, LOG_BYTES_MAX));
+  return JSON.stringify({ ...bounded, log, logFrom: message.logFrom + message.log.length - log.length });
 }
 
 /** Reads a message. Throws SwarmbootError('report') that names the field. */
@@ -128,12 +149,15 @@ export function readMessage(fields: Fields): Message {
     mac: fields.mac('mac'),
     host: fields.text('host', WORD_MAX),
     image: fields.orNull('image', () => fields.text('image', WORD_MAX)),
+    install: fields.orNull('install', () => fields.text('install', WORD_MAX)),
     status: fields.whole('status', STATUS_MIN, STATUS_MAX),
     stage: fields.text('stage', WORD_MAX),
     text: fields.lines('text', TEXT_MAX),
+    code: fields.orNull('code', () => fields.text('code', WORD_MAX)),
     report: fields.orNull('report', () => readReport(fields.raw('report'))),
     inventory: fields.orNull('inventory', () => readInventory(fields.raw('inventory'))),
-    log: fields.texts('log', LOG_LINES_MAX, LINE_MAX),
+    log: fields.list('log', LOG_LINES_MAX, readLine),
+    logFrom: fields.whole('logFrom', 0, Number.MAX_SAFE_INTEGER),
   };
 }
 
@@ -147,6 +171,11 @@ export function parseNodeAnswer(text: string): NodeAnswer {
   };
 }
 
+function readLine(value: unknown): LogLine {
+  const fields = new Fields(value, 'a line of the log');
+  return { atMs: fields.amount('atMs'), text: fields.text('text', LINE_MAX) };
+}
+
 function readReport(value: unknown): NodeReport {
   const fields = new Fields(value, 'the report');
   return {
@@ -155,11 +184,14 @@ function readReport(value: unknown): NodeReport {
     bytesTotal: fields.amount('bytesTotal'),
     bytesVerified: fields.amount('bytesVerified'),
     bytesExtracted: fields.amount('bytesExtracted'),
+    bytesWritten: fields.amount('bytesWritten'),
     downBytesPerSec: fields.amount('downBytesPerSec'),
     upBytesPerSec: fields.amount('upBytesPerSec'),
     uploadedBytes: fields.amount('uploadedBytes'),
     wastedBytes: fields.amount('wastedBytes'),
     hashFailures: fields.amount('hashFailures'),
+    retries: fields.amount('retries'),
+    busyPercent: fields.amount('busyPercent', 0, 100),
     peers: fields.amount('peers'),
     seeders: fields.amount('seeders'),
     leechers: fields.amount('leechers'),
@@ -179,11 +211,11 @@ function boundReport(report: NodeReport): NodeReport {
 }
 
 /** The last lines that fit. */
-function lastLines(log: readonly string[], bytesMax: number): readonly string[] {
-  const kept: string[] = [];
+function lastLines(log: readonly LogLine[], bytesMax: number): readonly LogLine[] {
+  const kept: LogLine[] = [];
   let bytes = 0;
-  for (const text of log.slice(-LOG_LINES_MAX).reverse()) {
-    const bounded = boundText(text, LINE_MAX);
+  for (const { atMs, text } of log.slice(-LOG_LINES_MAX).reverse()) {
+    const bounded = { atMs, text: boundText(text, LINE_MAX) };
     bytes += bytesOf(bounded) + 1;
     if (bytes > bytesMax) break;
     kept.push(bounded);

@@ -1,6 +1,7 @@
 // What a node says of itself: the happenings of an install, the state of the node folded from its stage and its swarms,
 // and how people read both. Decides nothing; sending and printing are done elsewhere.
 
+import type { ErrorCode } from './errors.ts';
 import type { SeedWaitSight } from './seedwait.ts';
 import { formatBytes, formatDuration, formatRate, type Ms } from './units.ts';
 import type { SwarmView } from './view.ts';
@@ -33,6 +34,8 @@ export interface TransferState {
   readonly bytes: number;
   /** Bytes of the tarball that the extraction has taken so far. */
   readonly extractedBytes: number;
+  /** Bytes that came out of it and were handed to the target. */
+  readonly writtenBytes: number;
   /** Null before its swarm is joined. */
   readonly view: SwarmView | null;
 }
@@ -45,12 +48,18 @@ export interface NodeReport {
   readonly bytesTotal: number;
   readonly bytesVerified: number;
   readonly bytesExtracted: number;
+  /** What has been unpacked and handed to the target. */
+  readonly bytesWritten: number;
   readonly downBytesPerSec: number;
   readonly upBytesPerSec: number;
   readonly uploadedBytes: number;
   /** Payload that was thrown away. */
   readonly wastedBytes: number;
   readonly hashFailures: number;
+  /** How often a stage was tried again. */
+  readonly retries: number;
+  /** Of all processors together, on average since the install began. */
+  readonly busyPercent: number;
   /** Connections; one machine counts once for each torrent. */
   readonly peers: number;
   readonly seeders: number;
@@ -69,8 +78,20 @@ export type InstallEvent =
   | { readonly fact: 'note'; readonly text: string }
   | { readonly fact: 'stageBegan'; readonly stage: StageName }
   | { readonly fact: 'stageEnded'; readonly stage: StageName; readonly ms: Ms }
-  | { readonly fact: 'stageRetried'; readonly stage: StageName; readonly waitMs: Ms; readonly error: string }
-  | { readonly fact: 'stageFailed'; readonly stage: StageName; readonly ms: Ms; readonly error: string }
+  | {
+      readonly fact: 'stageRetried';
+      readonly stage: StageName;
+      readonly waitMs: Ms;
+      readonly error: string;
+      readonly code: ErrorCode;
+    }
+  | {
+      readonly fact: 'stageFailed';
+      readonly stage: StageName;
+      readonly ms: Ms;
+      readonly error: string;
+      readonly code: ErrorCode | null;
+    }
   | {
       readonly fact: 'poolChosen';
       readonly pool: string;
@@ -94,7 +115,7 @@ export type InstallEvent =
 export function foldReport(
   stage: StageName,
   transfers: readonly TransferState[],
-  more: { readonly pool: string | null; readonly elapsedMs: Ms; readonly errors: readonly string[] },
+  more: Pick<NodeReport, 'pool' | 'elapsedMs' | 'errors' | 'retries' | 'busyPercent'>,
 ): NodeReport {
   const sum = (pick: (state: TransferState) => number) =>
     transfers.reduce((total, state) => total + pick(state), 0);
@@ -112,6 +133,7 @@ export function foldReport(
     bytesTotal,
     bytesVerified,
     bytesExtracted,
+    bytesWritten: sum((state) => state.writtenBytes),
     downBytesPerSec,
     upBytesPerSec: sumViews((view) => view.upBytesPerSec),
     uploadedBytes: sumViews((view) => view.uploadedBytes),
@@ -121,6 +143,8 @@ export function foldReport(
     seeders: sumViews((view) => view.seedersConnected),
     leechers: sumViews((view) => view.leechersConnected),
     leftMs: downBytesPerSec > 0 && bytesLeft > 0 ? Math.round((bytesLeft / downBytesPerSec) * 1000) : null,
+    retries: more.retries,
+    busyPercent: more.busyPercent,
     pool: more.pool,
     elapsedMs: more.elapsedMs,
     errors: [...more.errors, ...new Set(views.flatMap((view) => view.trackerProblem ?? []))],

@@ -63,8 +63,8 @@ export interface Extraction {
   readonly target: string;
   /** `stream` for BOEL binaries: GNU tar may be one of them. */
   readonly writer: 'tar' | 'stream';
-  /** Called now and then with the bytes of the tarball used so far. */
-  readonly onProgress: (sourceBytes: number) => void;
+  /** Called now and then with the bytes of the tarball used so far, and what came out of them. */
+  readonly onProgress: (sourceBytes: number, writtenBytes: number) => void;
 }
 
 export interface ExtractionResult {
@@ -96,6 +96,8 @@ export interface HostRoom {
   pools(): Pool[];
   poolAt(folder: string, parameter: string): Pool;
   memoryAvailableBytes(): Promise<number>;
+  /** Begins to watch all processors together. Returns what tells how busy they have been since, in percent. */
+  watchProcessors(): () => number;
   /** A new folder in `pool`, for its owner alone. */
   makeFolder(pool: string): Promise<string>;
   removeFolder(folder: string): Promise<void>;

@@ -27,8 +27,8 @@ export interface Tarball {
   readonly compression: Compression;
   /** Null when nothing is known: then only the archive's own form is checked. */
   readonly expected: ExpectedTarball | null;
-  /** Called now and then with the bytes of the tarball used so far. */
-  readonly onProgress?: (sourceBytes: number) => void;
+  /** Called now and then with the bytes of the tarball used so far, and what came out of them and was written. */
+  readonly onProgress?: (sourceBytes: number, writtenBytes: number) => void;
 }
 
 export interface JudgeResult {
@@ -80,9 +80,14 @@ async function run(tarball: Tarball, writer: MemberSink, signal: AbortSignal): P
   });
   const hash = createHash('sha256');
   const gate = new Gate(judge, writer);
+  let writtenBytes = 0;
+  const source = counted(tarball, hash, (bytes) => tarball.onProgress?.(bytes, writtenBytes));
   try {
-    for await (const chunk of decompressed(counted(tarball, hash), tarball.compression, signal)) {
-      for (const part of await gate.feed(chunk)) await writer.write(part);
+    for await (const chunk of decompressed(source, tarball.compression, signal)) {
+      for (const part of await gate.feed(chunk)) {
+        await writer.write(part);
+        writtenBytes += part.length;
+      }
       signal.throwIfAborted();
     }
     gate.finish();
@@ -102,7 +107,11 @@ function fault(what: string, cause?: unknown): SwarmbootError {
 }
 
 /** Passes the source on, hashed, and holds it to the size that the catalog says. */
-async function* counted(tarball: Tarball, hash: ReturnType<typeof createHash>): AsyncGenerator<Uint8Array> {
+async function* counted(
+  tarball: Tarball,
+  hash: ReturnType<typeof createHash>,
+  onTaken: (bytes: number) => void,
+): AsyncGenerator<Uint8Array> {
   const size = tarball.expected?.size;
   let bytes = 0;
   for await (const chunk of tarball.source) {
@@ -111,7 +120,7 @@ async function* counted(tarball: Tarball, hash: ReturnType<typeof createHash>): 
       throw fault(`the tarball is longer than the catalog's ${size} bytes`);
     hash.update(chunk);
     yield chunk;
-    tarball.onProgress?.(bytes);
+    onTaken(bytes);
   }
   if (size !== undefined && bytes < size) throw fault(`the tarball ends after ${bytes} of ${size} bytes`);
 }

@@ -51,6 +51,27 @@ export async function memoryAvailableBytes(): Promise<number> {
   return (await mem()).available;
 }
 
+/** Begins to watch all processors together. Returns what tells how busy they have been since, in percent. */
+export function watchProcessors(): () => number {
+  const look = () => {
+    let [busyMs, allMs] = [0, 0];
+    for (const { times } of cpus()) {
+      const sum = times.user + times.nice + times.sys + times.idle + times.irq;
+      busyMs += sum - times.idle;
+      allMs += sum;
+    }
+    return { busyMs, allMs };
+  };
+  const begun = look();
+  return () => {
+    const { busyMs, allMs } = look();
+    // The kernel counts in ticks: in the first moment there may be none.
+    if (allMs <= begun.allMs) return 0;
+    const percent = Math.round((100 * (busyMs - begun.busyMs)) / (allMs - begun.allMs));
+    return Math.max(0, Math.min(100, percent));
+  };
+}
+
 /** One pool for each file system that is mounted here, in `/tmp` if that lies on it, else where it is mounted. */
 export function pools(): Pool[] {
   const mounts = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
@@ -115,11 +136,14 @@ function networkLinks(): LinkSight[] {
       const mac = parseMac(read(name, 'address'));
       if (mac === null) return [];
       const speed = Number(read(name, 'speed') || -1);
+      const duplex = read(name, 'duplex');
       return {
         name,
         mac,
         up: read(name, 'carrier') === '1',
         megabitPerSec: speed > 0 ? speed : null,
+        fullDuplex: duplex === 'full' ? true : duplex === 'half' ? false : null,
+        mtu: Number(read(name, 'mtu')),
         addresses: (addresses[name] ?? []).map(({ address }) => address),
       };
     });

@@ -2,28 +2,40 @@
 // times are ISO texts in UTC, which compare as texts.
 
 import { Fields } from '../../agent/core/fields.ts';
-import { followed, type Message, readMessage, STATUS, WAITING } from '../../agent/core/monitor.ts';
+import { type LogLine, type Message, readMessage, STATUS, WAITING } from '../../agent/core/monitor.ts';
 
-/** The newest message of a node; inventory and log are the last that came. */
+/** The newest message of a node, without its log; the inventory is the last that came. */
 export interface NodeRecord {
   /** When the message came: `2026-01-31T12:00:00.000Z`. */
   readonly at: string;
   readonly message: Message;
+  /** Lines of the install's log that we have. */
+  readonly logLines: number;
 }
 
 const TIME_MAX = 24;
 
-/** The record after one more message. A node that succeeds has no log of a failure any more. */
-export function recorded(before: NodeRecord | null, message: Message, at: string): NodeRecord {
-  const merged = before === null ? message : followed(before.message, message);
-  return { at, message: isSuccess(message) || hasCome(message) ? { ...merged, log: [] } : merged };
+/** The record after one more message, and what that one adds to the node's log. */
+export function recorded(
+  before: NodeRecord | null,
+  message: Message,
+  at: string,
+): { record: NodeRecord; lines: readonly LogLine[]; missed: number } {
+  const inventory = message.inventory ?? before?.message.inventory ?? null;
+  // A message may come twice, when its answer was lost; and lines may have been too many to be sent.
+  const had = before?.message.install === message.install ? before.logLines : 0;
+  const { log, logFrom } = message;
+  const lines = log.slice(Math.max(0, had - logFrom));
+  const missed = log.length === 0 ? 0 : Math.max(0, logFrom - had);
+  const logLines = Math.max(had, log.length === 0 ? 0 : logFrom + log.length);
+  return { record: { at, message: { ...message, inventory, log: [], logFrom: 0 }, logLines }, lines, missed };
 }
 
 /** Reads a record. Throws SwarmbootError('report') that names the field. */
 export function parseRecord(text: string): NodeRecord {
   const fields = Fields.parse(text, 'the record');
   const message = readMessage(new Fields(fields.raw('message'), 'the message'));
-  return { at: fields.text('at', TIME_MAX), message };
+  return { at: fields.text('at', TIME_MAX), message, logLines: fields.amount('logLines') };
 }
 
 /** The image is on its disk and the node will not come back for it. */

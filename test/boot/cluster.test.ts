@@ -146,8 +146,14 @@ async function installed(machine: Machine, since: string): Promise<NodeReport> {
     const record = machine.record();
     if (record === null || record.at <= since) continue;
     const { message } = record;
-    assert.ok(message.status >= 0, `${machine.name} has failed: ${message.text}\n${message.log.join('\n')}`);
-    if (message.status === STATUS.rebooted && report !== null) return report;
+    if (message.status < 0) {
+      const log = await lab.swarmboot('logs', machine.name);
+      throw new Error(`${machine.name} has failed: ${message.text}\n${log}`);
+    }
+    if (message.status === STATUS.rebooted && report !== null) {
+      assert.match(await lab.swarmboot('logs', machine.name), / {2}post-action \.\.\.\n/);
+      return report;
+    }
     report = message.report ?? report;
   }
   throw new Error(`${machine.name} is not installed after ${INSTALL_MS} ms:\n${machine.tail()}`);

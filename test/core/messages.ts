@@ -1,7 +1,7 @@
 // Messages of nodes, for tests.
 
 import type { Inventory } from '../../agent/core/inventory.ts';
-import type { Message } from '../../agent/core/monitor.ts';
+import type { LogLine, Message } from '../../agent/core/monitor.ts';
 import type { NodeReport } from '../../agent/core/report.ts';
 
 export const INVENTORY: Inventory = {
@@ -15,8 +15,24 @@ export const INVENTORY: Inventory = {
   memoryBytes: 2 ** 30,
   disks: [{ name: 'vda', sizeBytes: 4 * 2 ** 30, type: 'virtual', model: '', serial: 'd1' }],
   links: [
-    { name: 'eth0', mac: '52:54:00:09:00:01', up: true, megabitPerSec: 1000, addresses: ['10.9.0.101'] },
-    { name: 'eth1', mac: '52:54:00:09:00:02', up: false, megabitPerSec: null, addresses: [] },
+    {
+      name: 'eth0',
+      mac: '52:54:00:09:00:01',
+      up: true,
+      megabitPerSec: 1000,
+      fullDuplex: true,
+      mtu: 1500,
+      addresses: ['10.9.0.101'],
+    },
+    {
+      name: 'eth1',
+      mac: '52:54:00:09:00:02',
+      up: false,
+      megabitPerSec: null,
+      fullDuplex: null,
+      mtu: 1500,
+      addresses: [],
+    },
   ],
 };
 
@@ -26,11 +42,14 @@ export const REPORT: NodeReport = {
   bytesTotal: 1000,
   bytesVerified: 420,
   bytesExtracted: 420,
+  bytesWritten: 800,
   downBytesPerSec: 12.5,
   upBytesPerSec: 0,
   uploadedBytes: 7,
   wastedBytes: 0,
   hashFailures: 0,
+  retries: 1,
+  busyPercent: 37,
   peers: 3,
   seeders: 1,
   leechers: 2,
@@ -46,12 +65,20 @@ export function message(more: Partial<Message> = {}): Message {
     mac: '52:54:00:09:00:01',
     host: 'node001',
     image: 'web',
+    install: null,
     status: 42,
     stage: 'image',
     text: '',
+    code: null,
     report: null,
     inventory: null,
     log: [],
+    logFrom: 0,
     ...more,
   };
+}
+
+/** Lines of a log, a second apart. */
+export function lines(...texts: string[]): LogLine[] {
+  return texts.map((text, index) => ({ atMs: 1000 * index, text }));
 }

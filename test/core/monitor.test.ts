@@ -6,6 +6,7 @@ import type { Inventory } from '../../agent/core/inventory.ts';
 import {
   encodeMessage,
   followed,
+  LOG_LINES_MAX,
   MESSAGE_BYTES_MAX,
   type Message,
   parseMessage,
@@ -13,12 +14,20 @@ import {
   statusOf,
 } from '../../agent/core/monitor.ts';
 import { type NodeReport, STAGES } from '../../agent/core/report.ts';
-import { INVENTORY, message, REPORT } from './messages.ts';
+import { INVENTORY, lines, message, REPORT } from './messages.ts';
 
 const refusal = (reason: RegExp) => (error: unknown) =>
   error instanceof SwarmbootError && error.code === 'report' && reason.test(error.message);
 
-const full = message({ report: REPORT, inventory: INVENTORY, log: ['one', 'two'], text: 'two\nlines' });
+const full = message({
+  report: REPORT,
+  inventory: INVENTORY,
+  install: 'i1',
+  code: 'network',
+  log: lines('one', 'two'),
+  logFrom: 7,
+  text: 'two\nlines',
+});
 
 test('a message arrives as it was sent', () => {
   deepEqual(parseMessage(encodeMessage(full)), full);
@@ -56,6 +65,8 @@ const anyInventory: fc.Arbitrary<Inventory> = fc.record({
       mac: anyMac,
       up: fc.boolean(),
       megabitPerSec: fc.option(amount),
+      fullDuplex: fc.option(fc.boolean()),
+      mtu: fc.nat(9000),
       addresses: fc.array(anyText, { maxLength: 12 }),
     }),
     { maxLength: 40 },
@@ -68,11 +79,14 @@ const anyReport: fc.Arbitrary<NodeReport> = fc.record({
   bytesTotal: amount,
   bytesVerified: amount,
   bytesExtracted: amount,
+  bytesWritten: amount,
   downBytesPerSec: amount,
   upBytesPerSec: amount,
   uploadedBytes: amount,
   wastedBytes: amount,
   hashFailures: amount,
+  retries: amount,
+  busyPercent: fc.nat(100),
   peers: amount,
   seeders: amount,
   leechers: amount,
@@ -87,12 +101,15 @@ const anyMessage: fc.Arbitrary<Message> = fc.record({
   mac: anyMac,
   host: anyText,
   image: fc.option(anyText),
+  install: fc.option(anyText),
   status: fc.integer({ min: -999, max: 109 }),
   stage: anyText,
   text: anyText,
+  code: fc.option(anyText),
   report: fc.option(anyReport),
   inventory: fc.option(anyInventory),
-  log: fc.array(anyText, { maxLength: 50 }),
+  log: fc.array(fc.record({ atMs: amount, text: anyText }), { maxLength: 50 }),
+  logFrom: fc.nat(),
 });
 
 test('whatever a node says becomes a message within its limit that the server reads', () => {
@@ -123,18 +140,22 @@ test('the largest message fits, and of a long log its end is there', () => {
     links: Array(999).fill(link),
   };
   const report = { ...REPORT, pool: word, errors: Array<string>(99).fill(word) };
-  const log = Array.from({ length: 5000 }, (_, index) => `${index} ${word}`);
+  const log = lines(...Array.from({ length: 5000 }, (_, index) => `${index} ${word}`));
   const text = encodeMessage(message({ text: word, report, inventory, log }));
   ok(Buffer.byteLength(text) <= MESSAGE_BYTES_MAX);
   const read = parseMessage(text);
   ok(read.log.length > 5);
-  ok(read.log.at(-1)!.startsWith('4999 '));
+  ok(read.log.at(-1)!.text.startsWith('4999 '));
+  equal(read.logFrom + read.log.length, 5000);
 });
 
 test('control characters are sent as escapes, line ends of the text stay', () => {
-  const said = message({ host: 'a\x1b[2J', text: 'one\r\ntwo\u202e', log: ['x\ny'] });
+  const said = message({ host: 'a\x1b[2J', text: 'one\r\ntwo\u202e', log: lines('x\ny') });
   const { host, text, log } = parseMessage(encodeMessage(said));
-  deepEqual({ host, text, log }, { host: 'a\\u001b[2J', text: 'one\\u000d\ntwo\\u202e', log: ['x\\u000ay'] });
+  deepEqual(
+    { host, text, log },
+    { host: 'a\\u001b[2J', text: 'one\\u000d\ntwo\\u202e', log: lines('x\\u000ay') },
+  );
 });
 
 describe('a message is refused', () => {
@@ -150,8 +171,9 @@ describe('a message is refused', () => {
     ['with a long name', { host: 'x'.repeat(129) }, /"host" is/],
     ['with a long text', { text: 'x'.repeat(4001) }, /"text" is/],
     ['with a log that is text', { log: 'x' }, /"log" is "x"/],
-    ['with a long log', { log: Array(1001).fill('x') }, /"log" is/],
-    ['with numbers in its log', { log: [1] }, /"log" is 1/],
+    ['with a long log', { log: Array(1001).fill({ atMs: 0, text: 'x' }) }, /"log" is/],
+    ['with numbers in its log', { log: [1] }, /a line of the log is not a JSON object/],
+    ['with a line of its log that is two', { log: lines('a\nb') }, /a line of the log, "text" is/],
     ['with an inventory that is a list', { inventory: [] }, /the inventory is not a JSON object/],
     ['with a report of no stage', { report: { ...REPORT, stage: 'sleep' } }, /"stage" is "sleep"/],
     ['with more than all', { report: { ...REPORT, percent: 101 } }, /"percent" is 101/],
@@ -194,13 +216,25 @@ test('fields that are not known are left out', () => {
   deepEqual(parseMessage(JSON.stringify({ ...full, colour: 'red' })), full);
 });
 
-test('inventory and log stay until others come', () => {
-  deepEqual(followed(full, message({ status: 43 })), {
-    ...message({ status: 43 }),
+test('the inventory stays until another comes, and the lines of one install gather', () => {
+  deepEqual(followed(full, message({ install: 'i1', status: 43, logFrom: 9 })), {
+    ...message({ install: 'i1', status: 43 }),
     inventory: INVENTORY,
-    log: ['one', 'two'],
+    log: full.log,
+    logFrom: 7,
   });
-  deepEqual(followed(full, message({ log: ['three'] })).log, ['three']);
+  const [three] = lines('three');
+  const gathered = followed(full, message({ install: 'i1', log: [three!], logFrom: 9 }));
+  deepEqual([gathered.log, gathered.logFrom], [[...full.log, three], 7]);
+  const other = followed(full, message({ install: 'i2', log: [three!], logFrom: 0 }));
+  deepEqual([other.log, other.logFrom], [[three], 0]);
+});
+
+test('of more lines than a message may have the last are kept, and counted', () => {
+  const many = lines(...Array.from({ length: LOG_LINES_MAX }, (_, index) => `${index}`));
+  const next = message({ log: lines('last'), logFrom: LOG_LINES_MAX });
+  const { log, logFrom } = followed(message({ log: many }), next);
+  deepEqual([log.length, log[0]!.text, log.at(-1)!.text, logFrom], [LOG_LINES_MAX, '1', 'last', 1]);
 });
 
 test("the stages have SystemImager's numbers", () => {

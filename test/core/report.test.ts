@@ -34,17 +34,19 @@ function view(more: Partial<SwarmView> = {}): SwarmView {
   };
 }
 
-const MORE = { pool: '/tmp', elapsedMs: 1000, errors: [] };
+const MORE = { pool: '/tmp', elapsedMs: 1000, errors: [], retries: 0, busyPercent: 0 };
 
 test('a report sums up the torrents, verified and extracted bytes counting alike', () => {
   const image = {
     bytes: 300 * MIB,
     extractedBytes: 100 * MIB,
+    writtenBytes: 100 * MIB,
     view: view({ bytesLeft: 100 * MIB, downBytesPerSec: 10 * MIB, peers: 7 }),
   };
   const override = {
     bytes: 100 * MIB,
     extractedBytes: 0,
+    writtenBytes: 0,
     view: view({ bytesLeft: 100 * MIB, upBytesPerSec: MIB, peers: 2 }),
   };
   const report = foldReport('image', [image, override], MORE);
@@ -63,7 +65,7 @@ test('before any torrent is known a report is all zeros, and nothing is said of 
 });
 
 test('a problem that all trackers share is told once', () => {
-  const state = { bytes: 1, extractedBytes: 0, view: view({ trackerProblem: 'no answer' }) };
+  const state = { bytes: 1, extractedBytes: 0, writtenBytes: 0, view: view({ trackerProblem: 'no answer' }) };
   assert.deepEqual(foldReport('image', [state, state], { ...MORE, errors: ['x'] }).errors, [
     'x',
     'no answer',
@@ -71,8 +73,12 @@ test('a problem that all trackers share is told once', () => {
 });
 
 test('a tarball whose swarm is not joined yet counts as all to be fetched', () => {
-  const done = { bytes: MIB, extractedBytes: MIB, view: view() };
-  const report = foldReport('staging', [done, { bytes: 3 * MIB, extractedBytes: 0, view: null }], MORE);
+  const done = { bytes: MIB, extractedBytes: MIB, writtenBytes: MIB, view: view() };
+  const report = foldReport(
+    'staging',
+    [done, { bytes: 3 * MIB, extractedBytes: 0, writtenBytes: 0, view: null }],
+    MORE,
+  );
   assert.deepEqual([report.percent, report.bytesTotal, report.bytesVerified], [25, 4 * MIB, MIB]);
 });
 
@@ -86,7 +92,8 @@ test('percent is 100 only when all is verified and extracted', () => {
     fc.property(fc.array(parts, { minLength: 1 }), (list) => {
       const states = list.map(({ bytes, left, out }) => {
         const bytesLeft = Math.floor(bytes * left);
-        return { bytes, extractedBytes: Math.floor((bytes - bytesLeft) * out), view: view({ bytesLeft }) };
+        const extractedBytes = Math.floor((bytes - bytesLeft) * out);
+        return { bytes, extractedBytes, writtenBytes: 2 * extractedBytes, view: view({ bytesLeft }) };
       });
       const { percent } = foldReport('image', states, MORE);
       const done =
@@ -127,10 +134,13 @@ test('every happening has a line', () => {
     [{ fact: 'stageBegan', stage: 'image' }, 'image ...'],
     [{ fact: 'stageEnded', stage: 'image', ms: 61_000 }, 'image done in 1:01'],
     [
-      { fact: 'stageRetried', stage: 'catalog', waitMs: 2000, error: 'no answer' },
+      { fact: 'stageRetried', stage: 'catalog', waitMs: 2000, error: 'no answer', code: 'network' },
       'no answer\ncatalog will be tried again in 0:02',
     ],
-    [{ fact: 'stageFailed', stage: 'extract', ms: 5000, error: 'x\ny' }, 'extract FAILED after 0:05: x'],
+    [
+      { fact: 'stageFailed', stage: 'extract', ms: 5000, error: 'x\ny', code: 'archive' },
+      'extract FAILED after 0:05: x',
+    ],
     [
       { fact: 'poolChosen', pool: '/tmp (tmpfs)', needBytes: MIB, others: ['/b (ext4): read-only'] },
       'staging in /tmp (tmpfs), which has the 1.0 MiB needed\n  not in /b (ext4): read-only',

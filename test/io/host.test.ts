@@ -13,6 +13,7 @@ import {
   poolAt,
   pools,
   readIfThere,
+  watchProcessors,
 } from '../../agent/io/host.ts';
 import { message } from '../core/messages.ts';
 
@@ -30,6 +31,12 @@ test('a parameter file that cannot be read is a fault that names it', () => {
     (error) =>
       error instanceof SwarmbootError && error.code === 'parameters' && error.message.includes(folder),
   );
+});
+
+test('how busy the processors are counts from when they are watched', () => {
+  const busyPercent = watchProcessors();
+  for (const begun = performance.now(); performance.now() - begun < 200; );
+  assert.ok(busyPercent() > 0 && busyPercent() <= 100, `${busyPercent()} %`);
 });
 
 test('some memory is available', async () => {

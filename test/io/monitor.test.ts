@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SwarmbootError } from '../../agent/core/errors.ts';
 import { type Message, parseMessage } from '../../agent/core/monitor.ts';
 import { askNode, Monitor } from '../../agent/io/monitor.ts';
-import { INVENTORY, message } from '../core/messages.ts';
+import { INVENTORY, lines, message } from '../core/messages.ts';
 
 /** A server that keeps what it gets and answers what it is told to. */
 async function listen(
@@ -58,11 +58,11 @@ test('while the server is away the newest state wins, and inventory and log are 
   monitor.send(message({ status: 0, inventory: INVENTORY }));
   await monitor.flush(300);
   for (let status = 1; status < 50; status++) monitor.send(message({ status }));
-  monitor.send(message({ status: -1, log: ['it broke'] }));
+  monitor.send(message({ status: -1, log: lines('it broke') }));
   monitor.send(message({ status: -1, text: 'gave up' }));
   away = false;
   await monitor.flush(5000);
-  deepEqual(got, [message({ status: -1, text: 'gave up', inventory: INVENTORY, log: ['it broke'] })]);
+  deepEqual(got, [message({ status: -1, text: 'gave up', inventory: INVENTORY, log: lines('it broke') })]);
 });
 
 test('a message that the server refuses is not sent again, the next one is sent', async (t) => {

@@ -11,7 +11,7 @@ import { boelBuild } from '../../scripts/boel.ts';
 import { runCommand } from '../../scripts/command.ts';
 import { initrdBuild } from '../../scripts/initrd.ts';
 import { list } from '../../scripts/list.ts';
-import { nodeArm, nodeDisarm, nodeList, nodeShow } from '../../scripts/node.ts';
+import { logs, nodeArm, nodeDisarm, nodeList, nodeShow } from '../../scripts/node.ts';
 import { publish } from '../../scripts/publish.ts';
 import { pxeConfig } from '../../scripts/pxe.ts';
 import { remove } from '../../scripts/remove.ts';
@@ -47,6 +47,7 @@ export async function swarmboot(args: readonly string[]): Promise<Outcome> {
     nodeDisarm,
     nodeList,
     nodeShow,
+    logs,
     pxeConfig,
   ];
   const status = await runCommand(commands, '0', args, terminal);

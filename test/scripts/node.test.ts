@@ -3,11 +3,14 @@ import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Message } from '../../agent/core/monitor.ts';
+import { recorded } from '../../scripts/core/board.ts';
+import { Logs } from '../../scripts/logs.ts';
 import { Records } from '../../scripts/nodes.ts';
 import { scratch } from '../content.ts';
-import { INVENTORY, message, REPORT } from '../core/messages.ts';
+import { INVENTORY, lines, message, REPORT } from '../core/messages.ts';
 import { published, swarmboot } from './commands.ts';
 
+const AT = '2026-01-31T12:00:05.250Z';
 const mac = (number: number) => `52:54:00:09:00:0${number}`;
 const NODES = `node[001-004] image=web groups=web
 node001 mac=${mac(1)}
@@ -23,13 +26,17 @@ async function cluster(t: TestContext) {
   writeFileSync(join(repo, 'tree/file'), 'x');
   await published('web', '--kind', 'image', '--from', join(repo, 'tree'), '--repo', repo);
   writeFileSync(join(repo, 'nodes.conf'), NODES);
+  const logs = (...words: string[]) => swarmboot(['logs', ...words, '--repo', repo]);
   const run = (...words: string[]) => swarmboot(['node', ...words, '--repo', repo]);
   const say = async (more: Partial<Message>) => {
     const records = await Records.open(repo, (text) => t.assert.fail(text));
-    records.add(message(more), new Date('2026-01-31T12:00:05.250Z'), true);
+    const { record, lines, missed } = recorded(null, message(more), AT);
+    records.add(record, true);
     await records.close();
+    const { mac, install } = record.message;
+    await new Logs(repo).append(mac, { at: AT, install, lines, missed });
   };
-  return { repo, run, say };
+  return { repo, run, logs, say };
 }
 
 test('nodes are armed and disarmed by name, MAC, range and group, each once', async (t) => {
@@ -101,7 +108,8 @@ test('all that is known of a machine is shown by its name or MAC', async (t) => 
     text: 'no disk\nfits',
     inventory: INVENTORY,
     report: REPORT,
-    log: ['one', 'two'],
+    install: 'i1',
+    log: lines('one', 'two'),
   });
   const { out } = await run('show', 'node003');
   assert.equal(
@@ -122,8 +130,8 @@ test('all that is known of a machine is shown by its name or MAC', async (t) => 
   processor    EPYC, 2 threads
   memory       1.0 GiB
   disk vda     4.0 GiB, virtual, d1
-  link eth0    52:54:00:09:00:01, up, 1000 Mbit/s, 10.9.0.101
-  link eth1    52:54:00:09:00:02, down
+  link eth0    52:54:00:09:00:01, up, 1000 Mbit/s, MTU 1500, 10.9.0.101
+  link eth1    52:54:00:09:00:02, down, MTU 1500
   log          one
                two
 `,
@@ -134,4 +142,24 @@ test('all that is known of a machine is shown by its name or MAC', async (t) => 
     /^not in nodes\.conf \(52:54:00:09:00:09\)\n {2}state +unknown\n/,
   );
   assert.match((await run('show', 'node004')).err, /nothing is known of "node004"; see swarmboot node list/);
+});
+
+test('the log of a machine is printed install by install, as text or as JSON lines', async (t) => {
+  const { logs, say } = await cluster(t);
+  await say({ mac: mac(1), install: 'i1', log: lines('disks ...', 'disks done in 0:01') });
+  await say({ mac: mac(1), install: 'i2', log: lines('image ...'), logFrom: 3 });
+  assert.equal(
+    (await logs('node001')).out,
+    `install i1
+2026-01-31 12:00:05   0:00  disks ...
+2026-01-31 12:00:05   0:01  disks done in 0:01
+install i2
+2026-01-31 12:00:05   0:00  (lines missing here: 3)
+2026-01-31 12:00:05   0:00  image ...
+`,
+  );
+  const json = (await logs('node001', '--json')).out.trimEnd().split('\n');
+  assert.deepEqual(JSON.parse(json[0]!), { at: AT, install: 'i1', atMs: 0, text: 'disks ...' });
+  assert.equal((await logs('node002')).out, '');
+  assert.match((await logs('node009')).err, /nothing is known of "node009"; see swarmboot node list/);
 });

@@ -3,11 +3,17 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { SwarmbootError } from '../../agent/core/errors.ts';
+import type { Message } from '../../agent/core/monitor.ts';
+import type { NodeRecord } from '../../scripts/core/board.ts';
 import { arm, armedSince, disarm, Records, readNodes, readRecords } from '../../scripts/nodes.ts';
 import { scratch } from '../content.ts';
 import { INVENTORY, message } from '../core/messages.ts';
 
 const MAC = '52:54:00:09:00:01';
+
+function recordAt(ms: number, more: Partial<Message> = {}): NodeRecord {
+  return { at: new Date(ms).toISOString(), message: message({ inventory: INVENTORY, ...more }), logLines: 0 };
+}
 
 test('a repository without nodes.conf has no nodes, a wrong one is a fault that names the file', async (t) => {
   const repo = scratch(t);
@@ -37,12 +43,10 @@ test('records are on disk when they are closed, and there again when they are op
   const repo = scratch(t);
   const complain = (text: string) => t.assert.fail(text);
   const records = await Records.open(repo, complain);
-  for (let status = 1; status < 50; status++) {
-    records.add(message({ status, inventory: status === 1 ? INVENTORY : null }), new Date(status), true);
-  }
+  for (let status = 1; status < 50; status++) records.add(recordAt(status, { status }), true);
   await records.close();
   deepEqual(readdirSync(join(repo, 'reports')), ['525400090001.json']);
-  const expected = { at: new Date(49).toISOString(), message: message({ status: 49, inventory: INVENTORY }) };
+  const expected = recordAt(49, { status: 49 });
   deepEqual(JSON.parse(readFileSync(join(repo, 'reports/525400090001.json'), 'utf8')), expected);
   deepEqual((await Records.open(repo, complain)).get(MAC), expected);
 });
@@ -50,7 +54,7 @@ test('records are on disk when they are closed, and there again when they are op
 test('files that are no records are told and left out', async (t) => {
   const repo = scratch(t);
   mkdirSync(join(repo, 'reports'));
-  const record = JSON.stringify({ at: new Date(0).toISOString(), message: message() });
+  const record = JSON.stringify(recordAt(0));
   writeFileSync(join(repo, 'reports/525400090001.json'), record);
   writeFileSync(join(repo, 'reports/525400090002.json'), record);
   writeFileSync(join(repo, 'reports/525400090003.json'), '{');
@@ -71,12 +75,12 @@ test('a repository that cannot be written is told, and the records stay in memor
   const told: string[] = [];
   const records = await Records.open(repo, (text) => told.push(text));
   writeFileSync(join(repo, 'reports'), 'a file where the folder should be');
-  records.add(message(), new Date(), true);
+  records.add(recordAt(0), true);
   await records.close();
   match(told[0]!, /^cannot write .*525400090001\.json \(.*\); check its rights/);
   equal(records.get(MAC)?.message.status, 42);
   rmSync(join(repo, 'reports'));
-  records.add(message({ status: 43 }), new Date(), true);
+  records.add(recordAt(0, { status: 43 }), true);
   await records.close();
   deepEqual(readdirSync(join(repo, 'reports')), ['525400090001.json']);
 });
@@ -90,11 +94,11 @@ test('reports of ten thousand nodes are kept, of one more only when it is known'
     `02:00:00:00:${Buffer.from([index >> 8, index & 255])
       .toString('hex')
       .replace(/^../, '$&:')}`;
-  for (let index = 0; index < 10_000; index++) records.add(message({ mac: mac(index) }), new Date(0), false);
-  const one = message({ mac: mac(10_000) });
-  throws(() => records.add(one, new Date(0), false), /reports of 10000 nodes are kept/);
-  records.add(message({ mac: mac(9_999), status: 99 }), new Date(0), false);
-  records.add(one, new Date(0), true);
-  equal(records.get(mac(10_000))?.message.mac, one.mac);
+  for (let index = 0; index < 10_000; index++) records.add(recordAt(0, { mac: mac(index) }), false);
+  const one = recordAt(0, { mac: mac(10_000) });
+  throws(() => records.add(one, false), /reports of 10000 nodes are kept/);
+  records.add(recordAt(0, { mac: mac(9_999), status: 99 }), false);
+  records.add(one, true);
+  equal(records.get(mac(10_000))?.message.mac, one.message.mac);
   await records.close();
 });

@@ -1,15 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeMessage, type Message } from '../../agent/core/monitor.ts';
 import { Monitor } from '../../agent/io/monitor.ts';
+import { readLog } from '../../scripts/logs.ts';
 import { arm, armedSince } from '../../scripts/nodes.ts';
 import { noise, scratch } from '../content.ts';
-import { INVENTORY, message, REPORT } from '../core/messages.ts';
+import { INVENTORY, lines, message, REPORT } from '../core/messages.ts';
 import { serveRepository } from './server.ts';
 
 const MAC = '52:54:00:09:00:01';
@@ -96,19 +97,21 @@ test('a machine that nobody knows waits, whatever asks for it', async (t) => {
   assert.equal((await get(`/nodes/${STRANGER}`)).text, '{"known":false,"armed":false,"name":null}\n');
 });
 
-test('inventory and log of a failure outlive later reports and the server', async (t) => {
+test('inventory and log outlive later reports and the server', async (t) => {
   const { repo, server, report, record } = await site(t);
   await report({ mac: STRANGER, status: 0, stage: 'waiting', inventory: INVENTORY });
-  await report({ status: -1, text: 'broken', log: ['one', 'two'] });
-  await report({ status: 3 });
+  await report({ status: -1, text: 'broken', install: 'i1', log: lines('one', 'two') });
+  await report({ status: 3, install: 'i1' });
   server.child.kill('SIGTERM');
   await once(server.child, 'close');
   assert.deepEqual((await record(STRANGER, () => true)).inventory, INVENTORY);
   const again = await serveRepository(t, repo);
   const monitor = new Monitor(new URL(again.url));
-  monitor.send(message({ status: 7 }));
+  monitor.send(message({ status: 7, install: 'i1', log: lines('two', 'three'), logFrom: 1 }));
   await monitor.flush(10_000);
-  assert.deepEqual((await record(MAC, ({ status }) => status === 7)).log, ['one', 'two']);
+  await record(MAC, ({ status }) => status === 7);
+  const texts = (await readLog(repo, MAC)).map(({ text }) => text);
+  assert.deepEqual(texts, ['one', 'two', 'three']);
 });
 
 test('hostile reports are refused, told of once, and change nothing', async (t) => {
@@ -127,7 +130,9 @@ test('hostile reports are refused, told of once, and change nothing', async (t) 
     body({ text: 'x'.repeat(100_000) }),
     body({ report: { ...REPORT, percent: -1 } }),
     `{"format":1,"mac":${'['.repeat(100_000)}`,
-    body({ log: Array(10_000).fill('x') }),
+    body({ log: Array(10_000).fill({ atMs: 0, text: 'x' }) }),
+    body({ log: [{ atMs: 0, text: '\u001b[2J' }] }),
+    body({ log: [{ atMs: 0, text: 'one\ntwo' }] }),
     'x'.repeat(300_000),
   ];
   for (const text of hostile) {
@@ -139,6 +144,20 @@ test('hostile reports are refused, told of once, and change nothing', async (t) 
   assert.equal((await get(`/nodes/${MAC}`)).status, 200);
   await said(/a report from 127\.0\.0\.1 is refused: /);
   assert.equal(server.said().split('is refused').length, 2);
+});
+
+test('lines that cannot be kept are not answered, and come again', async (t) => {
+  const { repo, post, report, said } = await site(t);
+  const sent = encodeMessage(message({ install: 'i1', log: lines('one') }));
+  writeFileSync(join(repo, 'logs'), 'a file where the folder should be');
+  assert.equal((await post(sent)).status, 503);
+  await said(/a report from 127\.0\.0\.1 is refused: cannot write .*525400090001\.jsonl/);
+  rmSync(join(repo, 'logs'));
+  await report({ install: 'i1', log: lines('one') });
+  assert.deepEqual(
+    (await readLog(repo, MAC)).map(({ text }) => text),
+    ['one'],
+  );
 });
 
 test('a name with HTML is kept as text', async (t) => {

@@ -1,23 +1,44 @@
 import { deepEqual, equal, throws } from 'node:assert/strict';
 import { test } from 'node:test';
 import { SwarmbootError } from '../../../agent/core/errors.ts';
-import { begunMs, describeState, parseRecord, recorded } from '../../../scripts/core/board.ts';
-import { INVENTORY, message, REPORT } from '../../core/messages.ts';
+import {
+  begunMs,
+  describeState,
+  type NodeRecord,
+  parseRecord,
+  recorded,
+} from '../../../scripts/core/board.ts';
+import { INVENTORY, lines, message, REPORT } from '../../core/messages.ts';
 
 const [EARLY, LATE] = ['2026-01-31T12:00:00.000Z', '2026-01-31T12:05:00.000Z'];
 
-test('a record is the newest message; inventory and the log of a failure stay, until the node succeeds', () => {
-  const first = recorded(null, message({ status: 0, inventory: INVENTORY }), EARLY);
-  const failed = recorded(first, message({ status: -1, text: 'no disk', log: ['a', 'b'] }), LATE);
-  deepEqual(failed, {
+test('a record is the newest message without its log; the inventory stays', () => {
+  const first = recorded(null, message({ status: 0, inventory: INVENTORY }), EARLY).record;
+  const { record } = recorded(first, message({ status: -1, text: 'no disk', log: lines('a', 'b') }), LATE);
+  deepEqual(record, {
     at: LATE,
-    message: message({ status: -1, text: 'no disk', log: ['a', 'b'], inventory: INVENTORY }),
+    message: message({ status: -1, text: 'no disk', inventory: INVENTORY }),
+    logLines: 2,
   });
-  const again = recorded(failed, message({ status: 7 }), LATE);
-  deepEqual(again.message.log, ['a', 'b']);
-  for (const status of [100, 102, 104, 105])
-    deepEqual(recorded(again, message({ status }), LATE).message.log, []);
-  deepEqual(parseRecord(JSON.stringify(failed)), failed);
+  deepEqual(parseRecord(JSON.stringify(record)), record);
+});
+
+test('of the lines of a message those are new that no message before had; what is missing is counted', () => {
+  const say = (before: NodeRecord | null, install: string, logFrom: number, ...texts: string[]) => {
+    const sent = message({ install, logFrom, log: lines(...texts) });
+    const { record, lines: fresh, missed } = recorded(before, sent, LATE);
+    return { record, told: [fresh.map(({ text }) => text), missed] };
+  };
+  const one = say(null, 'i1', 0, 'a', 'b');
+  deepEqual(one.told, [['a', 'b'], 0]);
+  const again = say(one.record, 'i1', 0, 'a', 'b', 'c');
+  deepEqual(again.told, [['c'], 0]);
+  const gap = say(again.record, 'i1', 5, 'f');
+  deepEqual(gap.told, [['f'], 2]);
+  const none = say(gap.record, 'i1', 6);
+  deepEqual(none.told, [[], 0]);
+  deepEqual(say(none.record, 'i1', 6, 'g').told, [['g'], 0]);
+  deepEqual(say(none.record, 'i2', 0, 'A').told, [['A'], 0]);
 });
 
 test('what is no record is refused', () => {
@@ -36,10 +57,10 @@ test('an install began as long ago as it says', () => {
 
 test('the state of a node in one phrase', () => {
   const state = (more: Parameters<typeof message>[0], armedAt: string | null = null) =>
-    describeState(recorded(null, message(more), LATE), true, armedAt);
+    describeState(recorded(null, message(more), LATE).record, true, armedAt);
   equal(describeState(null, true, null), 'not armed');
   equal(describeState(null, true, EARLY), 'armed');
-  equal(describeState(recorded(null, message(), LATE), false, null), 'unknown');
+  equal(describeState(recorded(null, message(), LATE).record, false, null), 'unknown');
   equal(state({ status: 0, stage: 'waiting' }), 'waiting');
   equal(state({ status: 0, stage: 'waiting' }, EARLY), 'armed');
   equal(state({ status: 0, stage: 'catalog' }, EARLY), 'installing 0 %');
@@ -54,5 +75,5 @@ test('the state of a node in one phrase', () => {
 });
 
 test('armed after it last spoke, a node is armed', () => {
-  equal(describeState(recorded(null, message({ status: 102 }), EARLY), true, LATE), 'armed');
+  equal(describeState(recorded(null, message({ status: 102 }), EARLY).record, true, LATE), 'armed');
 });

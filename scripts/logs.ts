@@ -1,0 +1,125 @@
+// The logs of installs as a repository keeps them, a file of JSON lines for each node: REPO/logs/525400090001.jsonl. When one has
+// grown long it becomes 525400090001.jsonl.1, in the place of an older one.
+
+import * as fs from 'node:fs/promises';
+import * as path from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { mac12 } from '../agent/core/mac.ts';
+import type { LogLine } from '../agent/core/monitor.ts';
+import { MIB, type Ms } from '../agent/core/units.ts';
+import { absent, attempt } from './repository.ts';
+
+/** An install has some hundreds of lines. */
+const FILE_BYTES_MAX = MIB;
+const LOOK_MS: Ms = 500;
+
+/** A line as it is kept. */
+export interface LogEntry extends LogLine {
+  /** When it came: `2026-01-31T12:00:00.000Z`. */
+  readonly at: string;
+  /** Id of the install; null: it was none. */
+  readonly install: string | null;
+}
+
+/** What one message adds to a log. */
+export interface LogPart {
+  readonly at: string;
+  readonly install: string | null;
+  readonly lines: readonly LogLine[];
+  /** Lines before these that were too many to be sent. */
+  readonly missed: number;
+}
+
+/** Writes the logs of all nodes, one part at a time. */
+export class Logs {
+  readonly #repo: string;
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(repo: string) {
+    this.#repo = repo;
+  }
+
+  /** Returns when the part is in the file. Throws SwarmbootError('repository') when it cannot be written. */
+  async append(mac: string, { at, install, lines, missed }: LogPart): Promise<void> {
+    if (lines.length === 0) return;
+    const gap = missed === 0 ? [] : [{ atMs: lines[0]!.atMs, text: `(lines missing here: ${missed})` }];
+    const entries = [...gap, ...lines].map(({ atMs, text }): LogEntry => ({ at, install, atMs, text }));
+    const place = logPath(this.#repo, mac);
+    const done = this.#last.then(() => attempt(`write ${place}`, () => write(place, entries)));
+    this.#last = done.catch(() => undefined);
+    return done;
+  }
+}
+
+/** All lines that are kept of a node, oldest first. Throws SwarmbootError('repository'). */
+export async function readLog(repo: string, mac: string): Promise<readonly LogEntry[]> {
+  const place = logPath(repo, mac);
+  const texts = await attempt(`read ${place}`, () =>
+    Promise.all([`${place}.1`, place].map((file) => fs.readFile(file, 'utf8').catch(absent))),
+  );
+  return texts.flatMap((text) => parseEntries(text ?? ''));
+}
+
+/** All lines that are kept, then each that comes, until `signal` says so. Throws SwarmbootError('repository'). */
+export async function* followLog(repo: string, mac: string, signal: AbortSignal): AsyncGenerator<LogEntry> {
+  const place = logPath(repo, mac);
+  const older = await attempt(`read ${place}.1`, () => fs.readFile(`${place}.1`, 'utf8').catch(absent));
+  yield* parseEntries(older ?? '');
+  for (;;) {
+    const file = await attempt(`read ${place}`, () => fs.open(place).catch(absent));
+    if (file === undefined) {
+      await sleep(LOOK_MS, undefined, { signal });
+      continue;
+    }
+    try {
+      yield* followFile(place, file, signal);
+    } finally {
+      await file.close();
+    }
+  }
+}
+
+/** The lines of one file, until another has its name. */
+async function* followFile(
+  place: string,
+  file: fs.FileHandle,
+  signal: AbortSignal,
+): AsyncGenerator<LogEntry> {
+  const decoder = new TextDecoder();
+  const chunk = new Uint8Array(FILE_BYTES_MAX);
+  const { ino } = await file.stat();
+  let rest = '';
+  for (;;) {
+    const stat = await fs.stat(place).catch(absent);
+    const { bytesRead } = await file.read(chunk);
+    if (bytesRead > 0) {
+      rest += decoder.decode(chunk.subarray(0, bytesRead), { stream: true });
+      const end = rest.lastIndexOf('\n') + 1;
+      yield* parseEntries(rest.slice(0, end));
+      rest = rest.slice(end);
+    } else if (stat !== undefined && stat.ino !== ino) return;
+    else await sleep(LOOK_MS, undefined, { signal });
+  }
+}
+
+async function write(place: string, entries: readonly LogEntry[]): Promise<void> {
+  await fs.mkdir(path.dirname(place), { recursive: true });
+  const stat = await fs.stat(place).catch(absent);
+  if (stat !== undefined && stat.size >= FILE_BYTES_MAX) await fs.rename(place, `${place}.1`);
+  await fs.appendFile(place, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+}
+
+/** A server that was killed while it wrote may have left half a line. */
+function parseEntries(text: string): LogEntry[] {
+  return text.split('\n').flatMap((line) => {
+    try {
+      return line === '' ? [] : [JSON.parse(line) as LogEntry];
+    } catch {
+      return [];
+    }
+  });
+}
+
+function logPath(repo: string, mac: string): string {
+  return path.join(repo, 'logs', `${mac12(mac)}.jsonl`);
+}
