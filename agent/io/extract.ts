@@ -80,8 +80,11 @@ async function run(tarball: Tarball, writer: MemberSink, signal: AbortSignal): P
   });
   const hash = createHash('sha256');
   const gate = new Gate(judge, writer);
-  let writtenBytes = 0;
-  const source = counted(tarball, hash, (bytes) => tarball.onProgress?.(bytes, writtenBytes));
+  let [takenBytes, writtenBytes] = [0, 0];
+  const source = counted(tarball, hash, (bytes) => {
+    takenBytes = bytes;
+    tarball.onProgress?.(takenBytes, writtenBytes);
+  });
   try {
     for await (const chunk of decompressed(source, tarball.compression, signal)) {
       for (const part of await gate.feed(chunk)) {
@@ -90,6 +93,7 @@ async function run(tarball: Tarball, writer: MemberSink, signal: AbortSignal): P
       }
       signal.throwIfAborted();
     }
+    tarball.onProgress?.(takenBytes, writtenBytes);
     gate.finish();
   } finally {
     gate.close();
