@@ -30,6 +30,8 @@ interface Staged {
 
 /** Faults that may pass: a server that still boots, a network that comes up. */
 const PASSING: ReadonlySet<ErrorCode> = new Set(['tracker', 'network', 'catalog']);
+/** Time between two reports. */
+const REPORT_MS: Ms = 2000;
 /** Waits before the next attempts, about two minutes together; then the stage fails. */
 export const RETRY_WAITS_MS: readonly Ms[] = [1000, 2000, 4000, 8000, 15_000, 30_000, 60_000];
 
@@ -351,7 +353,7 @@ export class Install {
   async #reportOften(signal: AbortSignal): Promise<void> {
     const { sleep, tell } = this.#rooms;
     while (!signal.aborted) {
-      await sleep(this.#params.pollingMs, signal).catch(() => {});
+      await sleep(REPORT_MS, signal).catch(() => {});
       if (!signal.aborted) tell({ fact: 'report', ...this.report() });
     }
   }

@@ -31,6 +31,8 @@ import { waitUntilArmed } from './waiting.ts';
 const LOCAL_CFG = '/local.cfg';
 /** The image server decides by the last report what the next network boot does: it is worth some waiting. */
 const REPORTED_MAX_MS: Ms = 30_000;
+/** Looking at all disks and links takes a second or two. */
+const EQUIPPED_MAX_MS: Ms = 5000;
 const HELP = `swarmboot-agent ${packageJson.version}: installs this machine by BitTorrent.
 
 Usage: swarmboot-agent [--local-cfg FILE] [--NAME=value]...
@@ -96,7 +98,8 @@ async function install(flags: Flags): Promise<void> {
     });
   }
   const { params, warnings } = collectParams(flags);
-  const lease = parseLease(readIfThere(LEASE_PATH) ?? '');
+  const found = parseLease(readIfThere(LEASE_PATH) ?? '');
+  const lease = { ...found, mac: found.mac || (params.bootMac ?? '') };
   const say = (line: string) => void process.stdout.write(`${line}\n`);
   const json = params.console === 'json';
   const log: LogFact = json ? openLog(say, () => performance.now()) : () => {};
@@ -115,9 +118,14 @@ async function install(flags: Flags): Promise<void> {
     (message) => monitor?.send(message),
     () => performance.now(),
   );
+  let shownMs: Ms = 0;
   const tell = (event: InstallEvent) => {
     reporting.take(event);
     if (!json) {
+      const nowMs = performance.now();
+      // No more progress lines than a slow console bears.
+      if (event.fact === 'report' && nowMs - shownMs < params.pollingMs) return;
+      if (event.fact === 'report') shownMs = nowMs;
       const text = formatEvent(event);
       return text === '' ? undefined : say(text);
     }
@@ -137,7 +145,14 @@ async function install(flags: Flags): Promise<void> {
   );
   const reported = async () => monitor?.flush(REPORTED_MAX_MS);
   const rooms = openRooms(params, lease, { log, tell, logLines: () => reporting.lines, reported });
-  await new Install(params, rooms, ending.signal).run().finally(reported);
+  await new Install(params, rooms, ending.signal).run().finally(async () => {
+    // An install that fails at once has more to tell than its failure.
+    await Promise.race([
+      equipment.catch(() => null),
+      pause(EQUIPPED_MAX_MS, ending.signal).catch(() => null),
+    ]);
+    await reported();
+  });
 }
 
 /** Waits until the image server has armed this machine, then starts it anew: its next network boot installs it. */
@@ -171,7 +186,7 @@ async function wait(
   await runCommand(command, 'system', signal, (line) => void process.stdout.write(`${line}\n`));
 }
 
-/** Only a node that has booted from the RAM disk is one that the image server knows; elsewhere several may share a MAC. */
+/** The image server knows nodes by their MAC; an agent that nobody has told its own may be one of several on a machine. */
 function monitorOf({ imageServer }: Params, lease: Lease): Monitor | null {
   return imageServer === null || lease.mac === '' ? null : new Monitor(new URL(imageServer));
 }

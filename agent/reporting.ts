@@ -3,7 +3,7 @@
 
 import type { ErrorCode } from './core/errors.ts';
 import type { Inventory } from './core/inventory.ts';
-import { type LogLine, type Message, STATUS, statusOf } from './core/monitor.ts';
+import { type LogLine, type Message, STATUS, type StageBegin, statusOf } from './core/monitor.ts';
 import { formatEvent, type InstallEvent, type NodeReport, plainText, type StageName } from './core/report.ts';
 import type { Ms } from './core/units.ts';
 import type { PostAction } from './core/values.ts';
@@ -38,6 +38,7 @@ export class Reporting {
   /** Lines that there have been, and those of them that messages had. */
   #count = 0;
   #sentCount = 0;
+  readonly #stages: StageBegin[] = [];
   #stage: StageName = 'parameters';
   #report: NodeReport | null = null;
   /** What ended the install: whatever is told later does not hide it. */
@@ -70,6 +71,7 @@ export class Reporting {
         return this.#keep(event.text.split('\n').map(plainText).join('\n'));
       case 'stageBegan':
         this.#stage = event.stage;
+        this.#stages.push({ stage: event.stage, atMs: this.#elapsedMs() });
         return this.#tell(this.#status());
       case 'report': {
         const { fact: _, ...report } = event;
@@ -105,6 +107,7 @@ export class Reporting {
       install,
       status,
       stage: this.#stage,
+      stages: [...this.#stages],
       text: fault?.error ?? '',
       code: fault?.code ?? null,
       report,
@@ -114,8 +117,12 @@ export class Reporting {
     });
   }
 
+  #elapsedMs(): Ms {
+    return Math.round(this.#now() - this.#startedMs);
+  }
+
   #keep(text: string): void {
-    const atMs = Math.round(this.#now() - this.#startedMs);
+    const atMs = this.#elapsedMs();
     for (const line of text.split('\n').filter((line) => line !== '')) {
       this.#lines.push({ atMs, text: line });
       this.#count++;

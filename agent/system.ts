@@ -300,6 +300,7 @@ export class TargetSystem {
       install: null,
       status: STATUS.rebooted,
       stage: 'rebooted',
+      stages: [],
       text: '',
       code: null,
       report: null,

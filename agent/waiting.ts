@@ -50,6 +50,7 @@ export async function waitUntilArmed(
       install: null,
       status: STATUS.started,
       stage: WAITING,
+      stages: [],
       text: 'waits to be armed',
       code: null,
       report: null,

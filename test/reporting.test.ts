@@ -52,6 +52,23 @@ test('each stage and each report becomes a message with the status of SystemImag
   assert.deepEqual([sent[0]!.mac, sent[0]!.host, sent[0]!.image], [WHO.mac, WHO.host, WHO.image]);
 });
 
+test('every message has the stages so far, each with the time at which it began', () => {
+  const { sent, reporting, pass } = follow();
+  reporting.take({ fact: 'stageBegan', stage: 'parameters' });
+  pass(1500);
+  reporting.take({ fact: 'stageBegan', stage: 'catalog' });
+  pass(500);
+  reporting.take(HALF);
+  const stages = [
+    { stage: 'parameters', atMs: 0 },
+    { stage: 'catalog', atMs: 1500 },
+  ];
+  assert.deepEqual(
+    sent.map((message) => message.stages),
+    [stages.slice(0, 1), stages, stages],
+  );
+});
+
 test('the post action has a status of its own', () => {
   for (const [action, status] of [
     ['kexec', 104],

@@ -17,6 +17,10 @@ const TEXT_MAX = 4000;
 const WORD_MAX = 128;
 const ERRORS_MAX = 20;
 
+/** Header of the server's answer to a message: how long it wants to hear no mere progress of this node. */
+export const REPORT_AFTER = 'report-after-ms';
+export const REPORT_AFTER_MAX_MS: Ms = 120_000;
+
 /** What a node says of itself. */
 export interface Message {
   readonly format: 1;
@@ -31,6 +35,8 @@ export interface Message {
   readonly status: number;
   /** A stage of the install, WAITING, or what the installed system says. */
   readonly stage: string;
+  /** The stages that this install has begun, in order. */
+  readonly stages: readonly StageBegin[];
   /** For people: why it failed, where it stands; line ends are its only control characters. */
   readonly text: string;
   /** The kind of fault that `text` tells of (`ErrorCode`); null when nothing is wrong. */
@@ -41,6 +47,13 @@ export interface Message {
   /** Lines of the install's log that the server has not got, and the number of the first of them; the first of all is 0. */
   readonly log: readonly LogLine[];
   readonly logFrom: number;
+}
+
+/** When a stage began. */
+export interface StageBegin {
+  readonly stage: StageName;
+  /** Since the install began. */
+  readonly atMs: Ms;
 }
 
 /** A line of an install's log. */
@@ -100,6 +113,14 @@ export function statusOf(stage: StageName, percent: number, failed: boolean): nu
   return STATUS_OF_STAGE[stage] ?? Math.max(least, Math.min(99, Math.floor(percent)));
 }
 
+/** Whether the newer of two messages tells of more than progress. */
+export function isNews(older: Message, newer: Message): boolean {
+  // From 1 to 99 the status is the percentage of the progress.
+  const state = ({ status }: Message) => (status >= 1 && status <= 99 ? 1 : status);
+  const same = (['install', 'stage', 'text', 'code'] as const).every((key) => older[key] === newer[key]);
+  return newer.inventory !== null || !same || state(older) !== state(newer);
+}
+
 /** One message in place of two that were not sent: the newer state, the inventory that was told last, all lines. */
 export function followed(older: Message, newer: Message): Message {
   const inventory = newer.inventory ?? older.inventory;
@@ -124,6 +145,7 @@ export function encodeMessage(message: Message): string {
     install: message.install === null ? null : boundText(message.install, WORD_MAX),
     status: message.status,
     stage: boundText(message.stage, WORD_MAX),
+    stages: message.stages,
     text: message.text.split('\n').map(plainText).join('\n').slice(0, TEXT_MAX).toWellFormed(),
     code: message.code === null ? null : boundText(message.code, WORD_MAX),
     report: report === null ? null : boundReport(report),
@@ -152,6 +174,7 @@ export function readMessage(fields: Fields): Message {
     install: fields.orNull('install', () => fields.text('install', WORD_MAX)),
     status: fields.whole('status', STATUS_MIN, STATUS_MAX),
     stage: fields.text('stage', WORD_MAX),
+    stages: fields.list('stages', STAGES.length, readStage),
     text: fields.lines('text', TEXT_MAX),
     code: fields.orNull('code', () => fields.text('code', WORD_MAX)),
     report: fields.orNull('report', () => readReport(fields.raw('report'))),
@@ -169,6 +192,11 @@ export function parseNodeAnswer(text: string): NodeAnswer {
     armed: fields.flag('armed'),
     name: fields.orNull('name', () => fields.text('name', WORD_MAX)),
   };
+}
+
+function readStage(value: unknown): StageBegin {
+  const fields = new Fields(value, 'a stage');
+  return { stage: fields.oneOf('stage', STAGES), atMs: fields.amount('atMs') };
 }
 
 function readLine(value: unknown): LogLine {

@@ -11,6 +11,7 @@ import {
   folder,
   hostName,
   type Kind,
+  mac,
   name,
   names,
   postAction,
@@ -110,6 +111,12 @@ const TABLE = {
     'finish',
     'Name of this node; absent: the one that DHCP gave.',
   ),
+  bootMac: optional(
+    ['BOOTIF', 'si.boot-mac'],
+    mac,
+    'every stage',
+    'The network interface that this node boots from, by which the image server knows it; absent: nothing is reported.',
+  ),
   groups: row(
     ['GROUPNAMES', 'si.groups'],
     names,
@@ -170,7 +177,7 @@ const TABLE = {
     whole('seconds', 1, 3600, 1000),
     '5',
     'every stage',
-    'Time between two reports, and between two looks at the upload rate.',
+    'Time between two progress lines on the console, and between two looks at the upload rate.',
   ),
   seedWait: row(
     ['BITTORRENT_SEED_WAIT', 'si.bittorrent-seed-wait'],

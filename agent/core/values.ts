@@ -4,6 +4,7 @@
 import { parseAddress } from './address.ts';
 import { ENTRY_NAME } from './catalog.ts';
 import { HOST_NAME } from './lease.ts';
+import { parseMac } from './mac.ts';
 import { STAGES, type StageName } from './report.ts';
 
 /** A kind of value: what it is called in the manual and in a fault, and how its text is read. */
@@ -49,6 +50,12 @@ export const stages: Kind<readonly StageName[]> = {
     const list = splitList(text).map((word) => STAGES.find((stage) => spelled(stage) === word));
     return list.every((stage) => stage !== undefined) ? Object.freeze(list) : undefined;
   },
+};
+
+/** Read as any spelling of a MAC, and as PXELINUX's with 01 for Ethernet in front. */
+export const mac: Kind<string> = {
+  expects: 'a MAC, or one like `01-52-54-00-09-00-01`',
+  read: (text) => parseMac(text.replace(/^01-(?=.{17}$)/, '')) ?? undefined,
 };
 
 export const postAction: Kind<PostAction> = {

@@ -1,10 +1,19 @@
 // Sends a node's messages to its image server and asks what the server thinks of the node. The newest message wins: what a
 // server that is away has missed is dropped, and the install never waits for it.
 
-import { Agent as HttpAgent, request as requestHttp } from 'node:http';
+import { Agent as HttpAgent, type IncomingHttpHeaders, request as requestHttp } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
-import { encodeMessage, followed, type Message, type NodeAnswer, parseNodeAnswer } from '../core/monitor.ts';
+import {
+  encodeMessage,
+  followed,
+  isNews,
+  type Message,
+  type NodeAnswer,
+  parseNodeAnswer,
+  REPORT_AFTER,
+  REPORT_AFTER_MAX_MS,
+} from '../core/monitor.ts';
 import type { Ms } from '../core/units.ts';
 
 /** A server that has not answered by then is away. */
@@ -23,6 +32,10 @@ export class Monitor {
   /** Settles when nothing is left to be sent; null when nobody is sending. */
   #work: Promise<void> | null = null;
   #hurried = false;
+  /** What the server got last, and when it wants to hear more of the same. */
+  #told: Message | null = null;
+  #dueMs: Ms = 0;
+  #resting = false;
   #wake: () => void = () => {};
 
   /** `server` is IMAGESERVER: an http(s) URL, which may have a path. */
@@ -36,7 +49,8 @@ export class Monitor {
   /** Takes a message, which replaces what is not sent yet. Returns at once. */
   send(message: Message): void {
     this.#next = this.#next === null ? message : followed(this.#next, message);
-    this.#work ??= this.#deliver();
+    if (this.#work === null) this.#work = this.#deliver();
+    else if (this.#resting && this.#isDue()) this.#wake();
   }
 
   /** Resolves when the server has the newest message, or after `ms`, whichever is first. */
@@ -53,7 +67,8 @@ export class Monitor {
 
   async #deliver(): Promise<void> {
     for (let failures = 0; this.#next !== null; ) {
-      const message = this.#next;
+      await this.#rest();
+      const message: Message = this.#next;
       this.#next = null;
       if (await this.#post(message)) {
         failures = 0;
@@ -66,13 +81,34 @@ export class Monitor {
     this.#work = null;
   }
 
+  /** Until the server wants to hear the next message. */
+  async #rest(): Promise<void> {
+    this.#resting = true;
+    while (!this.#isDue()) await this.#pause(this.#dueMs - performance.now());
+    this.#resting = false;
+  }
+
+  #isDue(): boolean {
+    if (this.#hurried || this.#told === null || performance.now() >= this.#dueMs) return true;
+    return this.#next !== null && isNews(this.#told, this.#next);
+  }
+
   /** False when it may be tried again; a message that the server refuses is not. */
   async #post(message: Message): Promise<boolean> {
     try {
       const body = encodeMessage(message);
       const signal = AbortSignal.timeout(ANSWER_MAX_MS);
-      const { status } = await exchange(this.#url, { method: 'POST', body, agent: this.#agent, signal });
-      return status < 500;
+      const { status, headers } = await exchange(this.#url, {
+        method: 'POST',
+        body,
+        agent: this.#agent,
+        signal,
+      });
+      if (status >= 500) return false;
+      const afterMs = Number(headers[REPORT_AFTER] ?? 0);
+      this.#told = message;
+      this.#dueMs = performance.now() + (afterMs > 0 ? Math.min(afterMs, REPORT_AFTER_MAX_MS) : 0);
+      return true;
     } catch {
       return false;
     }
@@ -122,14 +158,21 @@ interface Exchange {
   readonly signal: AbortSignal;
 }
 
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
 /** One request and the whole answer. Rejects with an Error whose message says what went wrong. */
 async function exchange(url: URL, { method, body, agent, signal }: Exchange) {
-  const { promise, resolve, reject } = Promise.withResolvers<{ status: number; body: string }>();
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   // TLS takes a quarter of the agent's start: only an https server pays for it.
   const send = url.protocol === 'https:' ? process.getBuiltinModule('node:https').request : requestHttp;
-  const headers = body === undefined ? {} : { 'content-type': 'application/json' };
-  const request = send(url, { method, headers, agent: agent ?? false, signal }, (response) => {
-    text(response).then((answer) => resolve({ status: response.statusCode ?? 0, body: answer }), reject);
+  const type = body === undefined ? {} : { 'content-type': 'application/json' };
+  const request = send(url, { method, headers: type, agent: agent ?? false, signal }, (response) => {
+    const { statusCode = 0, headers } = response;
+    text(response).then((answer) => resolve({ status: statusCode, headers, body: answer }), reject);
   });
   request.on('error', reject);
   if (agent !== undefined) request.on('socket', (socket) => socket.unref());

@@ -68,6 +68,7 @@ export function message(more: Partial<Message> = {}): Message {
     install: null,
     status: 42,
     stage: 'image',
+    stages: [],
     text: '',
     code: null,
     report: null,

@@ -104,6 +104,9 @@ const anyMessage: fc.Arbitrary<Message> = fc.record({
   install: fc.option(anyText),
   status: fc.integer({ min: -999, max: 109 }),
   stage: anyText,
+  stages: fc.array(fc.record({ stage: fc.constantFrom(...STAGES), atMs: amount }), {
+    maxLength: STAGES.length,
+  }),
   text: anyText,
   code: fc.option(anyText),
   report: fc.option(anyReport),

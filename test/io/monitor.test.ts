@@ -6,14 +6,14 @@ import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SwarmbootError } from '../../agent/core/errors.ts';
-import { type Message, parseMessage } from '../../agent/core/monitor.ts';
+import { type Message, parseMessage, REPORT_AFTER } from '../../agent/core/monitor.ts';
 import { askNode, Monitor } from '../../agent/io/monitor.ts';
 import { INVENTORY, lines, message } from '../core/messages.ts';
 
 /** A server that keeps what it gets and answers what it is told to. */
 async function listen(
   t: TestContext,
-  answer: (path: string, count: number) => { status: number; body?: string },
+  answer: (path: string, count: number) => { status: number; body?: string; afterMs?: number },
 ) {
   const got: Message[] = [];
   let count = 0;
@@ -23,9 +23,9 @@ async function listen(
       text += chunk;
     });
     request.on('end', () => {
-      const { status, body = '' } = answer(request.url ?? '', count++);
+      const { status, body = '', afterMs = 0 } = answer(request.url ?? '', count++);
       if (text !== '' && status === 204) got.push(parseMessage(text));
-      response.writeHead(status).end(body);
+      response.writeHead(status, { [REPORT_AFTER]: afterMs }).end(body);
     });
   });
   server.listen(0, '127.0.0.1');
@@ -75,6 +75,31 @@ test('a message that the server refuses is not sent again, the next one is sent'
   await monitor.flush(5000);
   deepEqual(got, [message({ status: 2 })]);
   equal(count, 2);
+});
+
+test('a busy server hears no mere progress before it wants to, and news at once', async (t) => {
+  const { got, url } = await listen(t, () => ({ status: 204, afterMs: 60_000 }));
+  const monitor = new Monitor(url);
+  monitor.send(message({ status: 1 }));
+  while (got.length < 1) await sleep(5);
+  for (let status = 2; status < 50; status++) monitor.send(message({ status, log: lines('x') }));
+  await sleep(50);
+  equal(got.length, 1);
+  monitor.send(message({ status: 107, stage: 'extract' }));
+  while (got.length < 2) await sleep(5);
+  deepEqual([got[1]!.stage, got[1]!.log.length], ['extract', 48]);
+  monitor.send(message({ status: 107, stage: 'extract', host: 'last' }));
+  await monitor.flush(5000);
+  equal(got.at(-1)!.host, 'last');
+});
+
+test('a server that wants to hear of it after a while does', async (t) => {
+  const { got, url } = await listen(t, () => ({ status: 204, afterMs: 50 }));
+  const monitor = new Monitor(url);
+  for (const status of [1, 2, 3]) {
+    monitor.send(message({ status }));
+    while (got.at(-1)?.status !== status) await sleep(5);
+  }
 });
 
 test('flush gives up when its time is over, and nothing throws', async () => {
