@@ -144,9 +144,15 @@ export function pxelinuxDefault(): string {
   return lines('DEFAULT ipxe', 'PROMPT 0', 'LABEL ipxe', '  KERNEL ipxe.lkrn', '  INITRD boot.ipxe');
 }
 
-/** GRUB's first file. */
+/** GRUB's first file. What it asks for leads away from it; when it comes back, something could not be fetched. */
 export function grubConf({ address, httpPort }: PxeSite): string {
-  return lines('insmod http', `configfile (http,${address}:${httpPort})/boot/grub/$net_default_mac`);
+  return lines(
+    'insmod http',
+    'while true; do',
+    `  configfile (http,${address}:${httpPort})/boot/grub/$net_default_mac`,
+    '  sleep 10',
+    'done',
+  );
 }
 
 function checkRange({ address, netmask }: PxeSite, first: string, last: string): void {

@@ -21,8 +21,8 @@ const UEFI = { boots: 'UEFI', card: 'virtio-net-pci', memoryMib: 768 } as const;
 /** No more than these machines need: all the others would only be unpacked. */
 const MODULES = 'e1000,virtio_net,virtio_blk,virtio_pci';
 const OWN_DISK = 'started from its own disk';
-/** The agent, or else the firmware went on to the disk, or to nothing. */
-const AGENT_OR_NONE = /this machine (waits)\.|started from its own disk|[Nn]o bootable/;
+/** The agent, or else the firmware went on to the disk, or to nothing, or GRUB did not get its first file. */
+const AGENT_OR_NONE = /this machine (waits)\.|started from its own disk|[Nn]o bootable|grub> /;
 /** A firmware waits some seconds for an answer, by a clock that goes on while the busy host does not let it run. */
 const STARTS_MAX = 3;
 

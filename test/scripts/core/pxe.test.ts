@@ -87,7 +87,10 @@ sanboot --no-describe --drive 0x80 || exit 1
 
 test('PXELINUX hands over to iPXE, GRUB reads its entry over HTTP, people read what a DHCP server must answer', () => {
   match(pxelinuxDefault(), /KERNEL ipxe\.lkrn\n {2}INITRD boot\.ipxe\n$/);
-  equal(grubConf(SITE), 'insmod http\nconfigfile (http,10.9.3.1:8080)/boot/grub/$net_default_mac\n');
+  equal(
+    grubConf(SITE),
+    'insmod http\nwhile true; do\n  configfile (http,10.9.3.1:8080)/boot/grub/$net_default_mac\n  sleep 10\ndone\n',
+  );
   match(
     dhcpAdvice(SITE),
     /option 93 is 16\) +boot file http:\/\/10\.9\.3\.1:8080\/boot\/\w+\.efi, and option 60 HTTPClient/,
