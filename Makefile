@@ -73,6 +73,7 @@ check: types lint tidy ## types, lint, import rules, purity, tidiness: seconds
 
 types: node_modules/.package-lock.json
 	tsc -p .
+	tsc -p scripts/page
 
 lint: node_modules/.package-lock.json
 	biome check --error-on-warnings .

@@ -7,19 +7,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { mac12 } from '../agent/core/mac.ts';
 import type { LogLine } from '../agent/core/monitor.ts';
 import { MIB, type Ms } from '../agent/core/units.ts';
+import type { LogEntry } from './core/board.ts';
 import { absent, attempt } from './repository.ts';
 
 /** An install has some hundreds of lines. */
 const FILE_BYTES_MAX = MIB;
 const LOOK_MS: Ms = 500;
-
-/** A line as it is kept. */
-export interface LogEntry extends LogLine {
-  /** When it came: `2026-01-31T12:00:00.000Z`. */
-  readonly at: string;
-  /** Id of the install; null: it was none. */
-  readonly install: string | null;
-}
 
 /** What one message adds to a log. */
 export interface LogPart {

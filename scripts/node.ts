@@ -1,19 +1,15 @@
-// Arms nodes for an install at their next network boot, and shows where they stand and what their installs said.
+// Arms nodes for an install at their next network boot, lists where they stand, and prints what their installs said.
 
 import { SwarmbootError } from '../agent/core/errors.ts';
-import type { Inventory, LinkSight } from '../agent/core/inventory.ts';
 import { parseMac } from '../agent/core/mac.ts';
-import { formatBytes, formatDuration } from '../agent/core/units.ts';
+import { formatDuration } from '../agent/core/units.ts';
 import { type Command, expectWords, type Terminal, usage } from './command.ts';
-import { describeState, type NodeRecord } from './core/board.ts';
+import { describeState, LOST_MS, type LogEntry, type NodeRecord } from './core/board.ts';
 import type { Node, Nodes } from './core/nodes.ts';
-import { followLog, type LogEntry, readLog } from './logs.ts';
+import { followLog, readLog } from './logs.ts';
 import { arm, armedSince, disarm, nodesPath, readNodes, readRecords } from './nodes.ts';
 import { REPO_OPTION, readEntry } from './repository.ts';
 import { formatTable } from './table.ts';
-
-/** Lines of a log that `node show` shows. */
-const SHOWN_LINES = 20;
 
 const SELECTORS = 'NAME|MAC|RANGE|@GROUP... [options]';
 
@@ -88,20 +84,6 @@ export const nodeList: Command = {
   },
 };
 
-export const nodeShow: Command = {
-  name: 'node show',
-  synopsis: 'NAME|MAC [options]',
-  summary: 'Shows all that is known of one machine.',
-  options: [REPO_OPTION],
-  run: async (args, terminal) => {
-    const repo = args.text('repo')!;
-    const found = await findMachine(repo, expectWords(args, 'NAME|MAC')[0], terminal);
-    const log = await readLog(repo, found.mac);
-    const newest = log.filter(({ install }) => install === log.at(-1)?.install);
-    terminal.out.write(describe(found, newest.slice(-SHOWN_LINES)));
-  },
-};
-
 export const logs: Command = {
   name: 'logs',
   synopsis: 'NAME|MAC [options]',
@@ -137,13 +119,15 @@ function selected(nodes: Nodes, words: readonly string[]): readonly Node[] {
 async function readStandings(repo: string, problem: (text: string) => void): Promise<readonly Standing[]> {
   const nodes = await readNodes(repo);
   const records = await readRecords(repo, problem);
+  const lostBefore = new Date(Date.now() - LOST_MS).toISOString();
   const strangers = [...records.keys()].filter((mac) => nodes.byMac(mac) === null);
   return Promise.all(
     [...nodes.all.map(({ mac }) => mac), ...strangers].map(async (mac) => {
       const node = nodes.byMac(mac);
       const record = records.get(mac) ?? null;
       const armedAt = node === null ? null : ((await armedSince(repo, mac))?.toISOString() ?? null);
-      return { mac, node, armedAt, record, state: describeState(record, node !== null, armedAt) };
+      const known = { listed: node !== null, armedAt, lostBefore };
+      return { mac, node, armedAt, record, state: describeState(record, known) };
     }),
   );
 }
@@ -160,51 +144,8 @@ function formatEntry({ at, atMs, text }: LogEntry): string {
   return `${formatTime(at)}  ${formatDuration(atMs).padStart(5)}  ${text}`;
 }
 
-function describe({ mac, node, armedAt, record, state }: Standing, log: readonly LogEntry[]): string {
-  const rows: [string, string][] = [
-    ['state', state],
-    ['last seen', formatTime(record?.at)],
-  ];
-  if (armedAt !== null) rows.push(['armed since', armedAt]);
-  if (node !== null) {
-    rows.push(['image', node.image ?? '-'], ['layout', node.layout ?? '-']);
-    rows.push(['groups', node.groups.join(', ') || '-'], ['overrides', node.overrides.join(', ') || '-']);
-    rows.push(['parameters', node.params.join(' ') || '-']);
-  }
-  if (record !== null) {
-    const { stage, text, inventory } = record.message;
-    rows.push(['stage', stage]);
-    for (const line of text.split('\n')) if (line !== '') rows.push(['', line]);
-    if (inventory !== null) rows.push(...inventoryRows(inventory));
-  }
-  for (const [index, { text }] of log.entries()) rows.push([index === 0 ? 'log' : '', text]);
-  const lines = rows.map(([key, value]) => `  ${key.padEnd(11)}  ${value}\n`);
-  return `${node?.name ?? 'not in nodes.conf'} (${mac})\n${lines.join('')}`;
-}
-
-function inventoryRows(inventory: Inventory): [string, string][] {
-  const { vendor, model, serial, firmware, cpu, cores, memoryBytes, disks, links } = inventory;
-  return [
-    ['machine', [vendor, model, serial === '' ? '' : `serial ${serial}`].filter(Boolean).join(' ') || '-'],
-    ['firmware', firmware || '-'],
-    ['processor', `${cpu || '-'}, ${cores} threads`],
-    ['memory', formatBytes(memoryBytes)],
-    ...disks.map((disk): [string, string] => [
-      `disk ${disk.name}`,
-      [formatBytes(disk.sizeBytes), disk.type, disk.model, disk.serial].filter(Boolean).join(', '),
-    ]),
-    ...links.map((link): [string, string] => [`link ${link.name}`, describeLink(link)]),
-  ];
-}
-
-function describeLink({ mac, up, megabitPerSec, fullDuplex, mtu, addresses }: LinkSight): string {
-  const speed = megabitPerSec === null ? '' : `${megabitPerSec} Mbit/s`;
-  const duplex = fullDuplex === false ? 'half duplex' : '';
-  return [mac, up ? 'up' : 'down', speed, duplex, `MTU ${mtu}`, ...addresses].filter(Boolean).join(', ');
-}
-
 /** `2026-01-31 12:00:05`. */
-function formatTime(at: string | undefined): string {
+export function formatTime(at: string | undefined): string {
   return at === undefined ? '-' : at.slice(0, 19).replace('T', ' ');
 }
 

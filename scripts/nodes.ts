@@ -29,11 +29,9 @@ export async function arm(repo: string, mac: string): Promise<void> {
   const place = armedPath(repo, mac);
   await attempt(`write ${place}`, async () => {
     await fs.mkdir(path.dirname(place), { recursive: true });
-    await fs.writeFile(place, '');
-    // Armed once more, it is armed from now on.
-    const now = new Date();
-    await fs.utimes(place, now, now);
-    await syncPath(path.dirname(place));
+    // A new file each time: armed once more, it is armed from now on, and its folder shows that something has changed.
+    await fs.writeFile(`${place}.new`, '');
+    await settle(`${place}.new`, place);
   });
 }
 
@@ -53,6 +51,18 @@ export async function armedSince(repo: string, mac: string): Promise<Date | null
   const place = armedPath(repo, mac);
   const stat = await attempt(`read ${place}`, () => fs.stat(place).catch(absent));
   return stat?.mtime ?? null;
+}
+
+/** Since when each armed node is, by MAC: `2026-01-31T12:00:00.000Z`. Throws SwarmbootError('repository'). */
+export async function readArmed(repo: string): Promise<ReadonlyMap<string, string>> {
+  const folder = armedFolder(repo);
+  const names = (await attempt(`read ${folder}`, () => fs.readdir(folder).catch(absent))) ?? [];
+  const armed = new Map<string, string>();
+  for (const mac of names.flatMap((name) => (name.includes('.') ? [] : (parseMac(name) ?? [])))) {
+    const since = await armedSince(repo, mac);
+    if (since !== null) armed.set(mac, since.toISOString());
+  }
+  return armed;
 }
 
 /**
@@ -109,6 +119,17 @@ export class Records {
     return this.#records.get(mac) ?? null;
   }
 
+  all(): Iterable<NodeRecord> {
+    return this.#records.values();
+  }
+
+  /** How many nodes have spoken since `at`. */
+  countSince(at: string): number {
+    let count = 0;
+    for (const record of this.#records.values()) if (record.at >= at) count++;
+    return count;
+  }
+
   /** Keeps a node's newest record. Throws SwarmbootError('repository') when it is one too many, of a node not `known`. */
   add(record: NodeRecord, known: boolean): void {
     const { mac, status, stage } = record.message;
@@ -153,6 +174,11 @@ export class Records {
   }
 }
 
+/** Its files are the armed nodes; its time of change is that of the last arming or disarming. */
+export function armedFolder(repo: string): string {
+  return path.join(repo, 'armed');
+}
+
 function armedPath(repo: string, mac: string): string {
-  return path.join(repo, 'armed', mac12(mac));
+  return path.join(armedFolder(repo), mac12(mac));
 }

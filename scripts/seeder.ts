@@ -63,6 +63,18 @@ export class Seeder {
     return this.#seeded;
   }
 
+  /** What it does for each publication, in numbers. */
+  sights(): readonly {
+    readonly name: string;
+    readonly uploadedBytes: number;
+    readonly connections: number;
+  }[] {
+    return [...this.#seeded].map(([name, { transfer }]) => {
+      const { uploadedBytes, peers } = transfer.view();
+      return { name, uploadedBytes, connections: peers };
+    });
+  }
+
   /**
    * Seeds exactly these entries from now on; one that has not changed is not touched. Returns what came and what went.
    * An entry whose files are not as it says is left out and logged; the others go on.

@@ -16,15 +16,20 @@ import { swarmHash } from '../agent/core/torrent.ts';
 import { KIB, type Ms } from '../agent/core/units.ts';
 import { openLog } from '../agent/io/log.ts';
 import { type Arguments, type Command, expectWords, type Terminal, usage } from './command.ts';
+import { Metrics } from './metrics.ts';
+import { ClusterMonitor } from './monitor.ts';
 import { REPO_OPTION, readEntries } from './repository.ts';
+import type { ImageSource } from './runs.ts';
 import { describeSeeded, type Seeded, Seeder } from './seeder.ts';
 import { type Reply, Site } from './site.ts';
 import { TrackerServer } from './tracker.ts';
+import { Watch } from './watch.ts';
 
 /** How soon a new publication is offered. */
 const FOLLOW_MS: Ms = 1000;
 const HTTP_LIMITS = { maxHeaderSize: 8192, requestTimeout: 10_000, headersTimeout: 10_000 };
-const HTTP_CONNECTIONS_MAX = 4096;
+/** Ten thousand nodes may want to speak at the same moment. */
+const HTTP_CONNECTIONS_MAX = 16_384;
 /** What the engine says that an admin wants to read; the comings and goings of peers are not among it. */
 const FACTS = new Set(['announce failed', 'tracker warns', 'not seeded', 'peer banned', 'not answered']);
 
@@ -72,6 +77,8 @@ interface Parts {
   readonly repo: string;
   readonly tracker: TrackerServer;
   readonly seeder: Seeder;
+  readonly monitor: ClusterMonitor;
+  readonly metrics: Metrics;
   readonly site: Site;
   readonly log: LogFact;
 }
@@ -80,14 +87,20 @@ class ImageServer {
   readonly tracker: TrackerServer;
   readonly seeder: Seeder;
   readonly site: Site;
+  readonly #monitor: ClusterMonitor;
+  readonly #watch: Watch;
   readonly #repo: string;
   readonly #log: LogFact;
   readonly #http: http.Server;
+  /** Why what is offered is not what the repository holds; empty: it is. */
+  #problem = 'the repository has not been read yet';
 
-  private constructor({ repo, tracker, seeder, site, log }: Parts, server: http.Server) {
+  private constructor({ repo, tracker, seeder, monitor, metrics, site, log }: Parts, server: http.Server) {
     this.tracker = tracker;
     this.seeder = seeder;
     this.site = site;
+    this.#monitor = monitor;
+    this.#watch = new Watch({ monitor, metrics, problem: () => this.#problem });
     this.#repo = repo;
     this.#log = log;
     this.#http = server;
@@ -100,7 +113,6 @@ class ImageServer {
     const [trackerPort, httpPort, peerPort] = ['tracker-port', 'http-port', 'peer-port'].map((name) =>
       portOf(args, name),
     ) as [number, number, number];
-    const site = await Site.open(repo, say);
     const opened: { stop(): Promise<void> }[] = [];
     try {
       const clock = () => performance.now();
@@ -109,7 +121,16 @@ class ImageServer {
       const uploadBytesPerSec = args.number('upload-max')! * KIB;
       const seeder = await Seeder.start({ repo, host, port: peerPort, uploadBytesPerSec, log });
       opened.push(seeder);
-      return new ImageServer({ repo, tracker, seeder, site, log }, await listen(host, httpPort));
+      const monitor = await ClusterMonitor.open(repo, (name) => imageOf(seeder, name), say);
+      opened.push({ stop: () => monitor.close() });
+      const metrics = new Metrics({
+        cluster: () => monitor.cluster(),
+        tracker: () => tracker.stats(),
+        seeded: () => seeder.sights(),
+      });
+      const site = new Site(repo, monitor, metrics, say);
+      const parts = { repo, tracker, seeder, monitor, metrics, site, log };
+      return new ImageServer(parts, await listen(host, httpPort));
     } catch (error) {
       for (const part of opened) await part.stop();
       throw error;
@@ -122,11 +143,12 @@ class ImageServer {
 
   /** Offers what the repository holds, until the signal. */
   async follow(terminal: Terminal, say: (line: string) => void): Promise<void> {
-    let problem = '';
+    let told = '';
     while (!terminal.signal.aborted) {
       try {
         // First: whoever sees a new image in the catalog sees its layout as well.
         await this.site.follow();
+        await this.#monitor.follow();
         const { came, went } = await this.seeder.follow(await readEntries(this.#repo));
         for (const { torrent } of went) this.tracker.forget(swarmHash(torrent));
         for (const seeded of came) {
@@ -136,12 +158,14 @@ class ImageServer {
         }
         for (const seeded of went) say(`no longer seeding ${describeSeeded(seeded)}`);
         for (const seeded of came) say(`seeding ${describeSeeded(seeded)}`);
-        problem = '';
+        this.#problem = '';
+        told = '';
       } catch (error) {
         if (!(error instanceof SwarmbootError)) throw error;
         // The repository may be mended while we run; what is offered already stays.
-        if (error.message !== problem) say(error.message);
-        problem = error.message;
+        if (error.message !== told) say(error.message);
+        told = error.message;
+        this.#problem = error.message;
       }
       await sleep(FOLLOW_MS, undefined, { signal: terminal.signal }).catch(() => {});
     }
@@ -152,11 +176,12 @@ class ImageServer {
     this.#http.closeAllConnections();
     await this.seeder.stop();
     await this.tracker.close();
-    await this.site.stop();
+    await this.#monitor.close();
   }
 
   async #serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
     try {
+      if (request.method === 'GET' && request.url === '/events') return this.#watch.stream(request, response);
       await send(request, response, await this.#answer(request));
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
@@ -187,7 +212,9 @@ class ImageServer {
     }
     const server = `http://${hostOf(localAddress)}:${this.httpPort}`;
     return (
-      (await this.site.get(path, server)) ?? plain(404, 'nothing is here; README.md tells what is where')
+      (await this.#watch.get(path)) ??
+      (await this.site.get(path, server)) ??
+      plain(404, 'nothing is here; / shows the cluster')
     );
   }
 
@@ -204,6 +231,17 @@ class ImageServer {
   }
 }
 
+/** What a run wants to know of an image that is being seeded. */
+function imageOf({ seeded }: Seeder, name: string): ImageSource | null {
+  const found = seeded.get(name);
+  if (found === undefined || found.entry.kind !== 'image') return null;
+  const { entry, torrent, transfer } = found;
+  return {
+    image: { name, sizeBytes: entry.size, pieceCount: torrent.pieceCount },
+    uploadedBytes: transfer.view().uploadedBytes,
+  };
+}
+
 /** A socket's own address, as a URL has it. */
 function hostOf(localAddress: string): string {
   const address = localAddress.replace(/^::ffff:/, '');
@@ -217,12 +255,12 @@ function plain(status: number, text: string): Reply {
 async function send(
   { method }: http.IncomingMessage,
   response: http.ServerResponse,
-  { status, type, body }: Reply,
+  { status, type, body, headers }: Reply,
 ): Promise<void> {
   const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   const length = bytes instanceof Uint8Array ? bytes.length : bytes.size;
   // GRUB 2.06 knows the second by this spelling only.
-  response.writeHead(status, { 'Content-Type': type, 'Content-Length': length });
+  response.writeHead(status, { ...headers, 'Content-Type': type, 'Content-Length': length });
   if (method === 'HEAD') response.end();
   else if (bytes instanceof Uint8Array) response.end(bytes);
   // A file that has grown since is sent as long as it was said to be.

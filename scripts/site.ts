@@ -7,14 +7,21 @@ import * as path from 'node:path';
 import type { SiteFile } from '../agent/core/catalog.ts';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { parseMac } from '../agent/core/mac.ts';
-import { MESSAGE_BYTES_MAX, type Message, type NodeAnswer, parseMessage } from '../agent/core/monitor.ts';
+import {
+  MESSAGE_BYTES_MAX,
+  type Message,
+  type NodeAnswer,
+  parseMessage,
+  REPORT_AFTER,
+} from '../agent/core/monitor.ts';
 import { plainText } from '../agent/core/report.ts';
 import { formatBytes } from '../agent/core/units.ts';
-import { begunMs, hasCome, isSuccess, recorded } from './core/board.ts';
+import { begunMs, hasCome, isSuccess } from './core/board.ts';
 import { bootEntry, decideBoot, type Loader } from './core/bootentry.ts';
 import type { Nodes } from './core/nodes.ts';
-import { Logs } from './logs.ts';
-import { armedSince, disarm, nodesPath, Records, readNodes } from './nodes.ts';
+import type { Metrics } from './metrics.ts';
+import type { ClusterMonitor } from './monitor.ts';
+import { armedSince, disarm, nodesPath, readNodes } from './nodes.ts';
 import { absent } from './repository.ts';
 import { SiteFiles } from './sitefiles.ts';
 
@@ -23,6 +30,7 @@ export interface Reply {
   readonly status: number;
   readonly type: string;
   readonly body: string | Uint8Array | { readonly path: string; readonly size: number };
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 const BOOT_FILE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -33,24 +41,20 @@ export class Site {
   readonly #repo: string;
   readonly #say: (line: string) => void;
   readonly #files: SiteFiles;
-  readonly #records: Records;
-  readonly #logs: Logs;
+  readonly #monitor: ClusterMonitor;
+  readonly #metrics: Metrics;
   readonly #complained = new Set<string>();
   /** The last nodes.conf that was right; null: there was none yet. */
   #nodes: Nodes | null = null;
   #nodesState = '';
 
-  private constructor(repo: string, records: Records, say: (line: string) => void) {
+  /** `say` takes lines for the admin. */
+  constructor(repo: string, monitor: ClusterMonitor, metrics: Metrics, say: (line: string) => void) {
     this.#repo = repo;
-    this.#records = records;
-    this.#logs = new Logs(repo);
+    this.#monitor = monitor;
+    this.#metrics = metrics;
     this.#say = say;
     this.#files = new SiteFiles(repo, say);
-  }
-
-  /** `say` takes lines for the admin. Throws SwarmbootError('repository') when the repository cannot be read. */
-  static async open(repo: string, say: (line: string) => void): Promise<Site> {
-    return new Site(repo, await Records.open(repo, say), say);
   }
 
   /** The site's files that the catalog lists. */
@@ -94,8 +98,12 @@ export class Site {
   async report(request: IncomingMessage): Promise<Reply> {
     try {
       const message = parseMessage(await readBody(request));
+      const before = this.#monitor.get(message.mac)?.message ?? null;
       await this.#take(message);
-      return { status: 204, type: 'text/plain', body: '' };
+      this.#metrics.countMessage('kept');
+      this.#metrics.countInstall(before, message);
+      const headers = { [REPORT_AFTER]: `${this.#monitor.reportAfterMs}` };
+      return { status: 204, type: 'text/plain', body: '', headers };
     } catch (error) {
       if (!(error instanceof SwarmbootError)) throw error;
       const from = request.socket.remoteAddress ?? 'somebody';
@@ -104,21 +112,17 @@ export class Site {
         this.#say(`a report from ${from} is refused: ${plainText(error.message)}`);
       }
       const status = error.code === 'report' ? 400 : 503;
+      this.#metrics.countMessage(status === 400 ? 'refused' : 'failed');
       return { status, type: 'text/plain', body: `${error.message}\n` };
     }
-  }
-
-  /** Returns when every report is on disk. */
-  async stop(): Promise<void> {
-    await this.#records.close();
   }
 
   async #take(message: Message): Promise<void> {
     const { mac, status } = message;
     const node = this.#nodes?.byMac(mac) ?? null;
     const now = new Date();
-    const before = this.#records.get(mac);
-    await this.#keep(message, now, node !== null);
+    const before = this.#monitor.get(mac);
+    await this.#monitor.take(message);
     const who = node === null ? mac : `${node.name} (${mac})`;
     if (isSuccess(message) && (await this.#disarmDone(message, now))) {
       this.#say(`${who} has its image and boots from its own disk from now on`);
@@ -126,20 +130,6 @@ export class Site {
     if (status === before?.message.status) return;
     if (status < 0) this.#say(`${who} failed in ${message.stage}: ${message.text.split('\n')[0]}`);
     if (hasCome(message)) this.#say(`${who} is installed`);
-  }
-
-  /** The answer waits for the log, for the node sends no line twice that has been answered. */
-  async #keep(message: Message, now: Date, known: boolean): Promise<void> {
-    const { mac, install } = message;
-    const before = this.#records.get(mac);
-    const { record, lines, missed } = recorded(before, message, now.toISOString());
-    this.#records.add(record, known);
-    try {
-      await this.#logs.append(mac, { at: record.at, install, lines, missed });
-    } catch (error) {
-      this.#records.add({ ...record, logLines: record.logLines - lines.length - missed }, true);
-      throw error;
-    }
   }
 
   /** What was armed after this install began is for the next one: it stays. A clock set back must not keep it for ever. */
@@ -191,6 +181,7 @@ export class Site {
     this.#nodesState = state;
     try {
       this.#nodes = await readNodes(this.#repo);
+      this.#monitor.list(this.#nodes);
       this.#say(`${this.#nodes.all.length} nodes in ${nodesPath(this.#repo)}`);
     } catch (error) {
       if (!(error instanceof SwarmbootError)) throw error;

@@ -9,12 +9,14 @@ import { initrdBuild } from './initrd.ts';
 import { inspect } from './inspect.ts';
 import { layoutCheck } from './layout.ts';
 import { list } from './list.ts';
-import { logs, nodeArm, nodeDisarm, nodeList, nodeShow } from './node.ts';
+import { logs, nodeArm, nodeDisarm, nodeList } from './node.ts';
 import { publish } from './publish.ts';
 import { pxeConfig } from './pxe.ts';
 import { remove } from './remove.ts';
+import { report } from './report.ts';
 import { serve } from './serve.ts';
 import { simulate } from './simulate.ts';
+import { status } from './status.ts';
 import { unpack } from './unpack.ts';
 
 const COMMANDS: readonly Command[] = [
@@ -32,8 +34,9 @@ const COMMANDS: readonly Command[] = [
   nodeArm,
   nodeDisarm,
   nodeList,
-  nodeShow,
+  status,
   logs,
+  report,
   simulate,
 ];
 

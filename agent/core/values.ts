@@ -52,7 +52,7 @@ export const stages: Kind<readonly StageName[]> = {
   },
 };
 
-/** Read as any spelling of a MAC, and as PXELINUX's with 01 for Ethernet in front. */
+/** Reads every spelling of a MAC, and PXELINUX's with 01 for Ethernet in front. */
 export const mac: Kind<string> = {
   expects: 'a MAC, or one like `01-52-54-00-09-00-01`',
   read: (text) => parseMac(text.replace(/^01-(?=.{17}$)/, '')) ?? undefined,

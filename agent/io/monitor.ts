@@ -84,7 +84,7 @@ export class Monitor {
   /** Until the server wants to hear the next message. */
   async #rest(): Promise<void> {
     this.#resting = true;
-    while (!this.#isDue()) await this.#pause(this.#dueMs - performance.now());
+    while (!this.#isDue()) await this.#pause(Math.max(1, this.#dueMs - performance.now()));
     this.#resting = false;
   }
 

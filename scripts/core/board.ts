@@ -3,6 +3,7 @@
 
 import { Fields } from '../../agent/core/fields.ts';
 import { type LogLine, type Message, readMessage, STATUS, WAITING } from '../../agent/core/monitor.ts';
+import type { Ms } from '../../agent/core/units.ts';
 
 /** The newest message of a node, without its log; the inventory is the last that came. */
 export interface NodeRecord {
@@ -11,6 +12,14 @@ export interface NodeRecord {
   readonly message: Message;
   /** Lines of the install's log that we have. */
   readonly logLines: number;
+}
+
+/** A line of a node's log as it is kept. */
+export interface LogEntry extends LogLine {
+  /** When it came: `2026-01-31T12:00:00.000Z`. */
+  readonly at: string;
+  /** Id of the install; null: it was none. */
+  readonly install: string | null;
 }
 
 const TIME_MAX = 24;
@@ -53,26 +62,72 @@ export function begunMs({ report }: Message, atMs: number): number | null {
   return report === null ? null : atMs - report.elapsedMs;
 }
 
-/** One phrase: where a node stands. `armedAt`: since when it is armed; null: it is not. */
-export function describeState(record: NodeRecord | null, known: boolean, armedAt: string | null): string {
-  if (!known) return 'unknown';
+/** A node that installs and says nothing for so long is lost. */
+export const LOST_MS: Ms = 60_000;
+
+/** In the order in which people want to see them. */
+export const NODE_STATES = [
+  'failed',
+  'lost',
+  'installing',
+  'imaged',
+  'installed',
+  'armed',
+  'waiting',
+  'idle',
+  'unknown',
+] as const;
+
+/**
+ * Where a node stands. `lost`: it was installing and is silent; `imaged`: the image is on its disk; `installed`: the new
+ * system has come up; `waiting`: it runs from the RAM disk and nobody has armed it; `idle`: nobody has, and it says
+ * nothing; `unknown`: it waits and is not in nodes.conf.
+ */
+export type NodeState = (typeof NODE_STATES)[number];
+
+/** What is known of a node beside its messages. */
+export interface Known {
+  /** It is in nodes.conf. */
+  readonly listed: boolean;
+  /** Since when it is armed; null: it is not. */
+  readonly armedAt: string | null;
+  /** Whoever installs and last spoke before this moment is lost: LOST_MS ago. */
+  readonly lostBefore: string;
+}
+
+export function stateOf(record: NodeRecord | null, { listed, armedAt, lostBefore }: Known): NodeState {
   if (armedAt !== null && (record === null || record.at < armedAt)) return 'armed';
-  if (record === null) return 'not armed';
-  const { status, stage, text, report } = record.message;
-  if (status < 0) return `failed: ${text.split('\n')[0]}`;
-  if (stage === WAITING) return armedAt === null ? 'waiting' : 'armed';
-  switch (status) {
-    case STATUS.imaged:
-      return 'imaged';
-    case STATUS.rebooted:
-      return 'installed';
-    case STATUS.rebooting:
-      return 'rebooting';
-    case STATUS.shutdown:
-      return 'powered off';
-    case STATUS.shell:
-      return 'shell';
+  if (record === null) return listed ? 'idle' : 'unknown';
+  const { status, stage } = record.message;
+  if (status < 0) return 'failed';
+  if (stage === WAITING) return armedAt !== null ? 'armed' : listed ? 'waiting' : 'unknown';
+  if (hasCome(record.message)) return 'installed';
+  if (isSuccess(record.message) || status === STATUS.shell) return 'imaged';
+  return record.at < lostBefore ? 'lost' : 'installing';
+}
+
+/** One phrase: where a node stands. */
+export function describeState(record: NodeRecord | null, known: Known): string {
+  const state = stateOf(record, known);
+  if (record === null) return state;
+  const { status, text, report, stage } = record.message;
+  const percent = Math.floor(report?.percent ?? Math.max(0, Math.min(status, 99)));
+  switch (state) {
+    case 'failed':
+      return `failed: ${text.split('\n')[0]}`;
+    case 'lost':
+      return `lost at ${percent} %, in ${stage}`;
+    case 'installing':
+      return `installing ${percent} %`;
+    case 'imaged':
+      return IMAGED[status] ?? 'imaged';
     default:
-      return `installing ${Math.floor(report?.percent ?? Math.min(status, 99))} %`;
+      return state;
   }
 }
+
+const IMAGED: Readonly<Record<number, string>> = {
+  [STATUS.rebooting]: 'rebooting',
+  [STATUS.shutdown]: 'powered off',
+  [STATUS.shell]: 'shell',
+};

@@ -4,8 +4,8 @@
 import { LIMITS, type Limits } from '../../agent/core/limits.ts';
 import { Rng } from '../../agent/core/rng.ts';
 import { BLOCK_BYTES, KIB, type Ms } from '../../agent/core/units.ts';
+import { boundMs } from '../core/bound.ts';
 import { SEEDER_LIMITS } from '../seeder.ts';
-import { boundMs } from './bound.ts';
 import { type FaultPlan, type FaultShares, planFaults } from './faults.ts';
 import { Port, type Rates } from './network.ts';
 import type { SimNode } from './node.ts';

@@ -4,12 +4,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatBytes } from '../../agent/core/units.ts';
+import { linePlot } from '../../scripts/plot.ts';
 import { enterRoom, ROOM_MEMORY } from '../lab/room.ts';
 import { BUNDLES, bundle, chosen } from './contenders.ts';
 import { bandwidthPlot, swarmPlot } from './swarm/bandwidth.ts';
 import { type Outcome, runBench } from './swarm/bench.ts';
 import { ourContender, rivalsIn } from './swarm/contenders.ts';
-import { linePlot } from './swarm/plot.ts';
 import { readScenario, type Scenario } from './swarm/scenario.ts';
 import { timesOf } from './swarm/table.ts';
 

@@ -11,10 +11,12 @@ import { boelBuild } from '../../scripts/boel.ts';
 import { runCommand } from '../../scripts/command.ts';
 import { initrdBuild } from '../../scripts/initrd.ts';
 import { list } from '../../scripts/list.ts';
-import { logs, nodeArm, nodeDisarm, nodeList, nodeShow } from '../../scripts/node.ts';
+import { logs, nodeArm, nodeDisarm, nodeList } from '../../scripts/node.ts';
 import { publish } from '../../scripts/publish.ts';
 import { pxeConfig } from '../../scripts/pxe.ts';
 import { remove } from '../../scripts/remove.ts';
+import { report } from '../../scripts/report.ts';
+import { status } from '../../scripts/status.ts';
 import { unpack } from '../../scripts/unpack.ts';
 
 /** The program, for tests that need a process of its own. */
@@ -46,12 +48,13 @@ export async function swarmboot(args: readonly string[]): Promise<Outcome> {
     nodeArm,
     nodeDisarm,
     nodeList,
-    nodeShow,
+    status,
+    report,
     logs,
     pxeConfig,
   ];
-  const status = await runCommand(commands, '0', args, terminal);
-  return { status, ...said };
+  const exitStatus = await runCommand(commands, '0', args, terminal);
+  return { status: exitStatus, ...said };
 }
 
 export async function published(...args: readonly string[]): Promise<CatalogEntry> {

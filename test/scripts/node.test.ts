@@ -7,7 +7,7 @@ import { recorded } from '../../scripts/core/board.ts';
 import { Logs } from '../../scripts/logs.ts';
 import { Records } from '../../scripts/nodes.ts';
 import { scratch } from '../content.ts';
-import { INVENTORY, lines, message, REPORT } from '../core/messages.ts';
+import { INVENTORY, lines, message } from '../core/messages.ts';
 import { published, swarmboot } from './commands.ts';
 
 const AT = '2026-01-31T12:00:05.250Z';
@@ -83,13 +83,13 @@ test('the list shows every node and every machine that has spoken', async (t) =>
   await run('arm', 'node003');
   assert.equal(
     (await run('list')).out,
-    `NAME     MAC                IMAGE  STATE                  LAST SEEN (UTC)
-node001  52:54:00:09:00:01  web    installing 42 %        2026-01-31 12:00:05
-node002  52:54:00:09:00:02  web    failed: two disks fit  2026-01-31 12:00:05
-node003  52:54:00:09:00:03  web    armed                  -
-head     52:54:00:09:00:05  -      not armed              -
-other    52:54:00:09:00:06  none   not armed              -
--        52:54:00:09:00:09  -      unknown                2026-01-31 12:00:05
+    `NAME     MAC                IMAGE  STATE                   LAST SEEN (UTC)
+node001  52:54:00:09:00:01  web    lost at 42 %, in image  2026-01-31 12:00:05
+node002  52:54:00:09:00:02  web    failed: two disks fit   2026-01-31 12:00:05
+node003  52:54:00:09:00:03  web    armed                   -
+head     52:54:00:09:00:05  -      idle                    -
+other    52:54:00:09:00:06  none   idle                    -
+-        52:54:00:09:00:09  -      unknown                 2026-01-31 12:00:05
 `,
   );
   const list = JSON.parse((await run('list', '--json')).out);
@@ -98,50 +98,6 @@ other    52:54:00:09:00:06  none   not armed              -
     [[mac(9), 'unknown']],
   );
   assert.deepEqual(list[5].record.message.inventory, INVENTORY);
-});
-
-test('all that is known of a machine is shown by its name or MAC', async (t) => {
-  const { run, say } = await cluster(t);
-  await say({
-    mac: mac(3),
-    status: -1,
-    text: 'no disk\nfits',
-    inventory: INVENTORY,
-    report: REPORT,
-    install: 'i1',
-    log: lines('one', 'two'),
-  });
-  const { out } = await run('show', 'node003');
-  assert.equal(
-    out,
-    `node003 (52:54:00:09:00:03)
-  state        failed: no disk
-  last seen    2026-01-31 12:00:05
-  image        web
-  layout       small
-  groups       web
-  overrides    -
-  parameters   console=ttyS0
-  stage        image
-               no disk
-               fits
-  machine      QEMU Standard PC (Q35 + ICH9, 2009) serial S1
-  firmware     EFI Development Kit II 2022.11
-  processor    EPYC, 2 threads
-  memory       1.0 GiB
-  disk vda     4.0 GiB, virtual, d1
-  link eth0    52:54:00:09:00:01, up, 1000 Mbit/s, MTU 1500, 10.9.0.101
-  link eth1    52:54:00:09:00:02, down, MTU 1500
-  log          one
-               two
-`,
-  );
-  await say({ mac: mac(9), host: '', status: 0, stage: 'waiting', inventory: INVENTORY });
-  assert.match(
-    (await run('show', '525400090009')).out,
-    /^not in nodes\.conf \(52:54:00:09:00:09\)\n {2}state +unknown\n/,
-  );
-  assert.match((await run('show', 'node004')).err, /nothing is known of "node004"; see swarmboot node list/);
 });
 
 test('the log of a machine is printed install by install, as text or as JSON lines', async (t) => {

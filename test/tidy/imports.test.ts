@@ -24,18 +24,23 @@ const RULES: readonly (readonly [string, RegExp, RegExp])[] = [
   ['scripts/core imports the two cores', /^scripts\/core\//, /^(?:agent|scripts)\/core\//],
   [
     'scripts imports scripts, agent, initrd-builder, node: and packages',
-    /^scripts\/(?!core\/)/,
+    /^scripts\/(?!core\/|page\/)/,
     /^(?:agent|initrd-builder|scripts)\/|^node:|^[a-z@](?!.*\.ts$)/,
+  ],
+  [
+    'scripts/page imports itself, the two cores and uplot',
+    /^scripts\/page\//,
+    /^scripts\/page\/|^(?:agent|scripts)\/core\/|^uplot$/,
   ],
   ['initrd-builder imports initrd-builder and node:', /^initrd-builder\//, /^initrd-builder\/|^node:/],
 ];
 
-/** What starts on its own: the agent, and whatever the Makefile runs. */
+/** What starts on its own: the agent, the page, and whatever the Makefile runs. */
 function entries(): string[] {
   const run = [...text('Makefile').matchAll(/\bnode ((?:scripts|initrd-builder|test)\/\S+\.ts)/g)].map(
     (match) => match[1] ?? '',
   );
-  return ['agent/main.ts', 'scripts/swarmboot.ts', ...run];
+  return ['agent/main.ts', 'scripts/swarmboot.ts', 'scripts/page/app.ts', ...run];
 }
 
 const SOURCES = files('.ts', 'agent', 'initrd-builder', 'scripts');

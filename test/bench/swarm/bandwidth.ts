@@ -1,8 +1,8 @@
 // The bandwidth of swarms over time: what all their nodes receive together.
 
 import type { Ms } from '../../../agent/core/units.ts';
+import { linePlot, type Point } from '../../../scripts/plot.ts';
 import { median } from '../table.ts';
-import { linePlot, type Point } from './plot.ts';
 import type { SwarmRun } from './run.ts';
 import type { Scenario } from './scenario.ts';
 import { timesOf } from './table.ts';

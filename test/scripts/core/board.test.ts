@@ -7,6 +7,7 @@ import {
   type NodeRecord,
   parseRecord,
   recorded,
+  stateOf,
 } from '../../../scripts/core/board.ts';
 import { INVENTORY, lines, message, REPORT } from '../../core/messages.ts';
 
@@ -55,12 +56,20 @@ test('an install began as long ago as it says', () => {
   equal(begunMs(message(), 100_000), null);
 });
 
+const LOST_BEFORE = '2026-01-31T12:04:30.000Z';
+
 test('the state of a node in one phrase', () => {
   const state = (more: Parameters<typeof message>[0], armedAt: string | null = null) =>
-    describeState(recorded(null, message(more), LATE).record, true, armedAt);
-  equal(describeState(null, true, null), 'not armed');
-  equal(describeState(null, true, EARLY), 'armed');
-  equal(describeState(recorded(null, message(), LATE).record, false, null), 'unknown');
+    describeState(recorded(null, message(more), LATE).record, {
+      listed: true,
+      armedAt,
+      lostBefore: LOST_BEFORE,
+    });
+  const unspoken = (listed: boolean, armedAt: string | null = null) =>
+    describeState(null, { listed, armedAt, lostBefore: LOST_BEFORE });
+  equal(unspoken(true), 'idle');
+  equal(unspoken(true, EARLY), 'armed');
+  equal(unspoken(false), 'unknown');
   equal(state({ status: 0, stage: 'waiting' }), 'waiting');
   equal(state({ status: 0, stage: 'waiting' }, EARLY), 'armed');
   equal(state({ status: 0, stage: 'catalog' }, EARLY), 'installing 0 %');
@@ -74,6 +83,32 @@ test('the state of a node in one phrase', () => {
   equal(state({ status: 102 }), 'installed');
 });
 
+test('a machine that is not in nodes.conf is unknown while it waits, and shows its install like any other', () => {
+  const state = (more: Parameters<typeof message>[0]) =>
+    stateOf(recorded(null, message(more), LATE).record, {
+      listed: false,
+      armedAt: null,
+      lostBefore: LOST_BEFORE,
+    });
+  equal(state({ status: 0, stage: 'waiting' }), 'unknown');
+  equal(state({ status: 42 }), 'installing');
+  equal(state({ status: -1 }), 'failed');
+});
+
+const LATER = '2026-01-31T12:06:00.000Z';
+
+test('who is silent for a minute in the middle of an install is lost, and nobody else is', () => {
+  const state = (more: Parameters<typeof message>[0]) =>
+    stateOf(recorded(null, message(more), LATE).record, { listed: true, armedAt: null, lostBefore: LATER });
+  equal(state({ status: 42 }), 'lost');
+  equal(state({ status: 107, stage: 'extract' }), 'lost');
+  equal(state({ status: 100 }), 'imaged');
+  equal(state({ status: 102 }), 'installed');
+  equal(state({ status: -1 }), 'failed');
+  equal(state({ status: 0, stage: 'waiting' }), 'waiting');
+});
+
 test('armed after it last spoke, a node is armed', () => {
-  equal(describeState(recorded(null, message({ status: 102 }), EARLY).record, true, LATE), 'armed');
+  const { record } = recorded(null, message({ status: 102 }), EARLY);
+  equal(describeState(record, { listed: true, armedAt: LATE, lostBefore: LOST_BEFORE }), 'armed');
 });

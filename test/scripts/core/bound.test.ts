@@ -1,6 +1,6 @@
 import { equal, ok } from 'node:assert/strict';
 import { test } from 'node:test';
-import { boundMs, type Fabric } from '../../../scripts/sim/bound.ts';
+import { boundMs, type Fabric } from '../../../scripts/core/bound.ts';
 
 const RATE = 1000;
 function fabric(changes: Partial<Fabric> = {}): Fabric {
