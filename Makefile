@@ -17,7 +17,8 @@ PRODUCT_PACKAGES := \
   mdadm lvm2 xfsprogs kexec-tools \
   ipxe dnsmasq-base
 DEMO_PACKAGES := mmdebstrap uidmap
-TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin iproute2 openssl
+TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin iproute2 openssl \
+  chromium prometheus
 BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2 \
   pxelinux syslinux-common grub-efi-amd64-bin grub-efi-amd64-signed
 BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat udpcast nftables iproute2

@@ -204,6 +204,7 @@ async function demo(settings: Settings, signal: AbortSignal): Promise<boolean> {
     say(
       `\n${settings.nodes} nodes, ${cap === 0 ? 'no cap on upload' : `upload of each capped at ${settings.uploadMaxMbitPerSec} Mbit/s`}; logs and trees in ${shown(join(FOLDER, 'nodes'))}`,
     );
+    say(`watch them at http://${HOST}:${httpPort}/`);
     const nodes = await runNodes(cluster, settings.nodes, signal);
     return await conclude(nodes, spreadOf(catalog, settings, nodes));
   } finally {

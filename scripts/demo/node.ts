@@ -71,6 +71,8 @@ export async function runNode(
       `--IMAGESERVER=${cluster.imageServer}`,
       `--IMAGENAME=${cluster.imageName}`,
       `--OVERRIDES=${cluster.overrides.join(',')}`,
+      `--BOOTIF=${macOf(state.node)}`,
+      `--HOSTNAME=node${String(state.node).padStart(2, '0')}`,
       `--TARGET=${target}`,
       `--BOEL_DIR=${boel}`,
       `--BITTORRENT_STAGING=${staging}`,
@@ -94,6 +96,11 @@ export async function runNode(
   state.stage = state.exitStatus === 0 ? 'done' : 'failed';
   log.end();
   await finished(log);
+}
+
+/** A MAC of its own for each node, of those that no maker gives away. */
+function macOf(node: number): string {
+  return `02:00:00:00:${[node >> 8, node & 255].map((byte) => byte.toString(16).padStart(2, '0')).join(':')}`;
 }
 
 function statusOf(child: ChildProcess): Promise<number | null> {

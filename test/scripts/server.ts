@@ -21,9 +21,9 @@ interface Test {
   after(done: () => void | Promise<void>): void;
 }
 
-/** Starts it on free ports of 127.0.0.1; it is killed when the test ends, if it still runs. */
-export async function serveRepository(test: Test, repo: string): Promise<Served> {
-  const ports = ['http-port', 'tracker-port', 'peer-port'].flatMap((name) => [`--${name}`, '0']);
+/** Starts it on free ports of 127.0.0.1, or with this one for HTTP; it is killed when the test ends, if it still runs. */
+export async function serveRepository(test: Test, repo: string, httpPort = 0): Promise<Served> {
+  const ports = ['--http-port', `${httpPort}`, '--tracker-port', '0', '--peer-port', '0'];
   const words = [PROGRAM, 'serve', '--repo', repo, '--host', '127.0.0.1', ...ports];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'inherit', 'pipe'] });
   const closed = once(child, 'close');
