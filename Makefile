@@ -46,7 +46,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-bench \
-  check types lint tidy test sim sim-large boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install figures lab lab-test clean
+  check types lint tidy test sim sim-large boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch figures lab lab-test clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -131,6 +131,9 @@ bench-swarm: packages-bench node_modules/.package-lock.json ## swarms of ours an
 bench-install: packages-bench packages-demo node_modules/.package-lock.json build/swarmboot-agent ## installs on shaped links: download and extraction overlapped, as root (NODES=4 RATE=100mbit ROUNDS=5)
 	node test/bench/install/prepare.ts
 	@$(OWN_ROOM) node test/bench/install.ts
+
+bench-watch: packages-test node_modules/.package-lock.json ## a thousand and ten thousand nodes report to one server, and a browser shows them (NODES=1000,10000)
+	node test/bench/watch.ts
 
 figures: packages-bench node_modules/.package-lock.json ## draw docs/figures, the paper's own, from runs in the lab, as root: twenty minutes
 	@$(OWN_ROOM) node test/bench/figures.ts

@@ -23,10 +23,11 @@ export interface LogPart {
   readonly missed: number;
 }
 
-/** Writes the logs of all nodes, one part at a time. */
+/** Writes the logs of all nodes, one part at a time for each. */
 export class Logs {
   readonly #repo: string;
-  #last: Promise<void> = Promise.resolve();
+  /** By node: what was begun last, and how long its file is. */
+  readonly #files = new Map<string, { last: Promise<void>; bytes: number | null }>();
 
   constructor(repo: string) {
     this.#repo = repo;
@@ -37,9 +38,18 @@ export class Logs {
     if (lines.length === 0) return;
     const gap = missed === 0 ? [] : [{ atMs: lines[0]!.atMs, text: `(lines missing here: ${missed})` }];
     const entries = [...gap, ...lines].map(({ atMs, text }): LogEntry => ({ at, install, atMs, text }));
+    const text = entries.map((entry) => `${JSON.stringify(entry)}\n`).join('');
     const place = logPath(this.#repo, mac);
-    const done = this.#last.then(() => attempt(`write ${place}`, () => write(place, entries)));
-    this.#last = done.catch(() => undefined);
+    const file = this.#files.get(mac) ?? { last: Promise.resolve(), bytes: null };
+    this.#files.set(mac, file);
+    const done = file.last.then(() =>
+      attempt(`write ${place}`, async () => {
+        file.bytes = await write(place, text, file.bytes);
+      }),
+    );
+    file.last = done.catch(() => {
+      file.bytes = null;
+    });
     return done;
   }
 }
@@ -95,11 +105,19 @@ async function* followFile(
   }
 }
 
-async function write(place: string, entries: readonly LogEntry[]): Promise<void> {
-  await fs.mkdir(path.dirname(place), { recursive: true });
-  const stat = await fs.stat(place).catch(absent);
-  if (stat !== undefined && stat.size >= FILE_BYTES_MAX) await fs.rename(place, `${place}.1`);
-  await fs.appendFile(place, entries.map((entry) => `${JSON.stringify(entry)}\n`).join(''));
+/** Appends and returns how long the file is then; `bytes` is how long it was, if that is known. */
+async function write(place: string, text: string, bytes: number | null): Promise<number> {
+  let length = bytes;
+  if (length === null) {
+    await fs.mkdir(path.dirname(place), { recursive: true });
+    length = (await fs.stat(place).catch(absent))?.size ?? 0;
+  }
+  if (length >= FILE_BYTES_MAX) {
+    await fs.rename(place, `${place}.1`).catch(absent);
+    length = 0;
+  }
+  await fs.appendFile(place, text);
+  return length + Buffer.byteLength(text);
 }
 
 /** A server that was killed while it wrote may have left half a line. */

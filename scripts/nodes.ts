@@ -10,7 +10,7 @@ import { type NodeRecord, parseRecord } from './core/board.ts';
 import { NODES_MAX, Nodes, parseNodes } from './core/nodes.ts';
 import { absent, attempt, settle, syncPath } from './repository.ts';
 
-const PROGRESS_WRITTEN_MS: Ms = 5000;
+const PROGRESS_WRITTEN_MS: Ms = 15_000;
 const RECORD_FILE = /^([0-9a-f]{12})\.json$/;
 
 export function nodesPath(repo: string): string {
@@ -100,7 +100,8 @@ export class Records {
   readonly #repo: string;
   readonly #records: Map<string, NodeRecord>;
   readonly #problem: (text: string) => void;
-  readonly #dirty = new Set<string>();
+  /** Those that are to be written; true: what has changed is more than progress. */
+  readonly #dirty = new Map<string, boolean>();
   readonly #timer: NodeJS.Timeout;
   #writing: Promise<void> | null = null;
 
@@ -108,7 +109,7 @@ export class Records {
     this.#repo = repo;
     this.#records = records;
     this.#problem = problem;
-    this.#timer = setInterval(() => this.#flush(), PROGRESS_WRITTEN_MS).unref();
+    this.#timer = setInterval(() => this.#flush([...this.#dirty.keys()]), PROGRESS_WRITTEN_MS).unref();
   }
 
   static async open(repo: string, problem: (text: string) => void): Promise<Records> {
@@ -142,35 +143,52 @@ export class Records {
       );
     }
     this.#records.set(mac, record);
-    this.#dirty.add(mac);
-    if (before?.status !== status || before.stage !== stage) this.#flush();
+    // Percents of progress are no other state.
+    const state = (value: number) => (value >= 1 && value <= 99 ? 1 : value);
+    const news = before === undefined || state(before.status) !== state(status) || before.stage !== stage;
+    this.#dirty.set(mac, news || this.#dirty.get(mac) === true);
+    if (news) this.#flushNews();
   }
 
   /** Returns when everything is on disk, or has failed to get there. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
-    this.#flush();
     await this.#writing;
+    await this.#write([...this.#dirty.keys()]);
   }
 
-  #flush(): void {
-    if (this.#dirty.size > 0) this.#writing ??= this.#write();
+  #flushNews(): void {
+    this.#flush([...this.#dirty].flatMap(([mac, news]) => (news ? mac : [])));
   }
 
-  async #write(): Promise<void> {
+  #flush(macs: readonly string[]): void {
+    if (macs.length > 0)
+      this.#writing ??= this.#write(macs).finally(() => {
+        this.#writing = null;
+        this.#flushNews();
+      });
+  }
+
+  /** What is more than progress outlives a power cut of this machine; mere progress, the end of this process. */
+  async #write(macs: readonly string[]): Promise<void> {
     const folder = path.join(this.#repo, 'reports');
-    for (const mac of this.#dirty) {
+    for (const mac of macs) {
+      const news = this.#dirty.get(mac);
       this.#dirty.delete(mac);
       const place = path.join(folder, `${mac12(mac)}.json`);
       try {
-        await fs.mkdir(folder, { recursive: true });
-        await fs.writeFile(`${place}.new`, `${JSON.stringify(this.#records.get(mac), null, 2)}\n`);
-        await settle(`${place}.new`, place);
+        const text = `${JSON.stringify(this.#records.get(mac), null, 2)}\n`;
+        await fs.writeFile(`${place}.new`, text).catch(async (error: NodeJS.ErrnoException) => {
+          if (error.code !== 'ENOENT') throw error;
+          await fs.mkdir(folder, { recursive: true });
+          await fs.writeFile(`${place}.new`, text);
+        });
+        if (news) await settle(`${place}.new`, place);
+        else await fs.rename(`${place}.new`, place);
       } catch (error) {
         this.#problem(`cannot write ${place} (${messageOf(error)}); check its rights and its free space`);
       }
     }
-    this.#writing = null;
   }
 }
 

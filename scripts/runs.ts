@@ -13,7 +13,9 @@ import { absent, attempt, settle } from './repository.ts';
 
 /** A new system may take so long to come up and say so. */
 const RECENT_MS: Ms = 3_600_000;
-const WRITTEN_MS: Ms = 15_000;
+const WRITTEN_MS: Ms = 30_000;
+/** Given to the file at once. */
+const WRITE_CHARS = 200_000;
 /** Of more runs the oldest go. */
 const RUNS_MAX = 200;
 const RUN_FILE = /^([A-Za-z0-9][A-Za-z0-9._-]*-\d{8}T\d{6}Z)\.jsonl$/;
@@ -184,11 +186,17 @@ async function writeRun(repo: string, run: Run): Promise<void> {
   await attempt(`write ${place}`, async () => {
     await fs.mkdir(path.dirname(place), { recursive: true });
     await removeOldest(path.dirname(place));
-    // Line by line: of ten thousand nodes it is some twenty megabytes.
+    // In parts: of ten thousand nodes it is some twenty megabytes, and others want to be answered in between.
     const lines = Readable.from(
       (function* () {
-        yield `${JSON.stringify(run.head())}\n`;
-        for (const install of run.installs()) yield `${JSON.stringify(install)}\n`;
+        let text = `${JSON.stringify(run.head())}\n`;
+        for (const install of run.installs()) {
+          text += `${JSON.stringify(install)}\n`;
+          if (text.length < WRITE_CHARS) continue;
+          yield text;
+          text = '';
+        }
+        yield text;
       })(),
     );
     await fs.writeFile(`${place}.new`, lines);
