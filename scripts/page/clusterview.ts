@@ -97,7 +97,7 @@ export class ClusterView implements View {
     );
     this.#showRuns(picture.runs);
     const shown = chosen(nodes.values(), this.#wish);
-    this.#grid.show(shown, this.#changed);
+    this.#grid.show(nodes, shown, this.#changed);
     this.#changed = new Set();
     this.#table.show(shown, picture.at);
   }

@@ -5,57 +5,60 @@ import type { ClusterNode } from '../core/cluster.ts';
 import { el, fill, setText } from './dom.ts';
 import { colourOf } from './words.ts';
 
+/** With more nodes than these the cells are small. */
+const MANY = 300;
+
 export class Grid {
   readonly element = el('div', { class: 'grid', role: 'group', 'aria-label': 'All nodes' });
-  readonly #cells = new Map<string, HTMLAnchorElement>();
-  #order = '';
+  /** In the order in which they stand. */
+  #cells = new Map<string, HTMLAnchorElement>();
 
   constructor() {
     this.element.addEventListener('keydown', (event) => this.#move(event));
   }
 
-  /** Shows these nodes in this order; `changed` names those that are not as they were, null all. */
-  show(nodes: readonly ClusterNode[], changed: ReadonlySet<string> | null): void {
-    const order = nodes.map(({ mac }) => mac).join();
-    const same = order === this.#order;
-    if (!same) {
-      this.#order = order;
-      const wanted = new Set(nodes.map(({ mac }) => mac));
-      for (const mac of [...this.#cells.keys()]) if (!wanted.has(mac)) this.#cells.delete(mac);
+  /**
+   * Has a cell for each of `nodes` and shows those of `shown`, which is in the same order; `changed` names those that are
+   * not as they were, null all.
+   */
+  show(
+    nodes: ReadonlyMap<string, ClusterNode>,
+    shown: readonly ClusterNode[],
+    changed: ReadonlySet<string> | null,
+  ): void {
+    this.#fit(nodes);
+    for (const mac of changed ?? nodes.keys()) {
+      const node = nodes.get(mac);
+      if (node !== undefined) paint(this.#cells.get(mac)!, node);
     }
-    for (const node of nodes) {
-      const known = this.#cells.has(node.mac);
-      if (known && changed !== null && !changed.has(node.mac)) continue;
-      this.#paint(node);
+    this.element.classList.toggle('many', shown.length > MANY);
+    let next = 0;
+    for (const [mac, cell] of this.#cells) {
+      const hidden = shown[next]?.mac !== mac;
+      if (!hidden) next++;
+      if (cell.hidden !== hidden) cell.hidden = hidden;
     }
-    if (same) return;
-    this.element.classList.toggle('many', nodes.length > 300);
-    fill(this.element, ...nodes.map(({ mac }) => this.#cells.get(mac)!));
-    const cells = [...this.element.children];
-    if (!cells.some((cell) => cell.getAttribute('tabindex') === '0')) cells[0]?.setAttribute('tabindex', '0');
+    const stop = this.element.querySelector('[tabindex="0"]:not([hidden])');
+    if (stop === null) this.element.querySelector('a:not([hidden])')?.setAttribute('tabindex', '0');
   }
 
-  #paint(node: ClusterNode): void {
-    let cell = this.#cells.get(node.mac);
-    if (cell === undefined) {
-      cell = el('a', { href: `#/node/${node.mac}`, tabindex: -1 }, el('i'), el('span'));
-      this.#cells.set(node.mac, cell);
+  /** Makes the cells those of these nodes. Most of the time they are, and nothing is touched. */
+  #fit(nodes: ReadonlyMap<string, ClusterNode>): void {
+    const [have, want] = [[...this.#cells.keys()], [...nodes.keys()]];
+    if (have.length === want.length && want.every((mac, index) => have[index] === mac)) return;
+    const cells = new Map<string, HTMLAnchorElement>();
+    for (const [mac, node] of nodes) {
+      const known = this.#cells.get(mac);
+      const cell = known ?? el('a', { href: `#/node/${mac}`, tabindex: -1 }, el('i'), el('span'));
+      if (known === undefined) paint(cell, node);
+      cells.set(mac, cell);
     }
-    const label = `${node.name}: ${node.phrase}${node.stage === '' ? '' : `, ${node.stage}`}`;
-    if (cell.title !== label) {
-      cell.title = label;
-      cell.setAttribute('aria-label', label);
-    }
-    const colour = `cell ${colourOf(node)}`;
-    if (cell.className !== colour) cell.className = colour;
-    const [bar, text] = [cell.firstElementChild as HTMLElement, cell.lastElementChild as HTMLElement];
-    const height = `${node.state === 'installing' ? node.percent : 100}%`;
-    if (bar.style.height !== height) bar.style.height = height;
-    setText(text, node.name);
+    this.#cells = cells;
+    fill(this.element, ...cells.values());
   }
 
   #move(event: KeyboardEvent): void {
-    const cells = [...this.element.children] as HTMLElement[];
+    const cells = [...this.element.querySelectorAll<HTMLElement>('a:not([hidden])')];
     const from = cells.indexOf(document.activeElement as HTMLElement);
     if (from < 0) return;
     const row = cells.filter((cell) => cell.offsetTop === cells[0]!.offsetTop).length;
@@ -69,4 +72,19 @@ export class Grid {
     cells[to]!.setAttribute('tabindex', '0');
     cells[to]!.focus();
   }
+}
+
+/** Touches only what is not as it was: a thousand cells change all the time. */
+function paint(cell: HTMLAnchorElement, node: ClusterNode): void {
+  const label = `${node.name}: ${node.phrase}${node.stage === '' ? '' : `, ${node.stage}`}`;
+  if (cell.title !== label) {
+    cell.title = label;
+    cell.setAttribute('aria-label', label);
+  }
+  const colour = `cell ${colourOf(node)}`;
+  if (cell.className !== colour) cell.className = colour;
+  const [bar, text] = [cell.firstElementChild as HTMLElement, cell.lastElementChild!];
+  const share = `scaleY(${node.state === 'installing' ? node.percent / 100 : 1})`;
+  if (bar.style.transform !== share) bar.style.transform = share;
+  setText(text, node.name);
 }

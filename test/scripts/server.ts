@@ -22,9 +22,14 @@ interface Test {
 }
 
 /** Starts it on free ports of 127.0.0.1, or with this one for HTTP; it is killed when the test ends, if it still runs. */
-export async function serveRepository(test: Test, repo: string, httpPort = 0): Promise<Served> {
+export async function serveRepository(
+  test: Test,
+  repo: string,
+  httpPort = 0,
+  more: readonly string[] = [],
+): Promise<Served> {
   const ports = ['--http-port', `${httpPort}`, '--tracker-port', '0', '--peer-port', '0'];
-  const words = [PROGRAM, 'serve', '--repo', repo, '--host', '127.0.0.1', ...ports];
+  const words = [PROGRAM, 'serve', '--repo', repo, '--host', '127.0.0.1', ...ports, ...more];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'inherit', 'pipe'] });
   const closed = once(child, 'close');
   test.after(async () => {
