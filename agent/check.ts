@@ -74,15 +74,16 @@ export async function checkNode(
   // A write that is still on its way could come down on what is made there next.
   const park = params.check === 'park' || trials.some(({ stuck }) => stuck);
   if (fatal.length > 0 && !park) note('CHECK=warn: the install goes on');
-  const refusal = fatal.length > 0 && park ? refusalOf(fatal) : null;
+  const refusal = fatal.length > 0 && park ? refusalOf(fatal, params) : null;
   return { diskBytesPerSec: slowestDisk(trials), refusal };
 }
 
-function refusalOf(fatal: readonly Finding[]): SwarmbootError {
+function refusalOf(fatal: readonly Finding[], { check }: Params): SwarmbootError {
+  const all = check === 'park' ? '; CHECK=warn installs all the same' : '';
   const list = fatal.map(({ text }) => text).join('\n  ');
   return new SwarmbootError(
     'check',
-    `nothing was written, for this node is not fit: ${list}\n  Mend that, then arm it again or start it anew; CHECK=warn installs all the same.`,
+    `nothing was written, for this node is not fit: ${list}\n  Mend that, then arm it again or start it anew${all}.`,
   );
 }
 

@@ -118,7 +118,10 @@ test('a disk on which a write is still on its way parks the node whatever CHECK 
   Object.assign(rooms, { probe: { ...rooms.probe, rewrite: () => promise } });
   const { diskBytesPerSec, refusal } = await checkNode(candidate, rooms, t.signal, 20);
   equal(diskBytesPerSec, null);
-  parked(refusal, /\/dev\/vda cannot be written as it should: it did not answer within 0\.02 s; check/);
+  parked(
+    refusal,
+    /\/dev\/vda cannot be written as it should: it did not answer within 0\.02 s; check.*\n.*start it anew\.$/,
+  );
   reject(new Error('late'));
 });
 
