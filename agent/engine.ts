@@ -20,7 +20,7 @@ import type {
 } from './core/ports.ts';
 import { Rng } from './core/rng.ts';
 import { swarmHash, type Torrent } from './core/torrent.ts';
-import type { PeerAddress } from './core/tracker.ts';
+import type { AnnounceReply, PeerAddress } from './core/tracker.ts';
 import { hex, type Ms } from './core/units.ts';
 import { InfoSearch } from './infosearch.ts';
 import { Transfer } from './transfer.ts';
@@ -143,6 +143,25 @@ export class Engine {
     } finally {
       this.#parties.delete(key);
     }
+  }
+
+  /**
+   * Asks the tracker at `url` once about a swarm that is not joined yet. It hears of a leecher that comes and goes: whoever
+   * asks meanwhile may call us in vain. Rejects as `TrackerPort` does.
+   */
+  async askTracker(
+    torrent: Torrent,
+    url: string,
+    peersWanted: number,
+    signal: AbortSignal,
+  ): Promise<AnnounceReply> {
+    const { tracker, peerId } = this.#options;
+    const counts = { uploaded: 0, downloaded: 0, left: torrent.length };
+    const request = { url, infoHash: swarmHash(torrent), peerId, port: this.port, ...counts };
+    const reply = await tracker.announce({ ...request, event: 'started', numWant: peersWanted }, signal);
+    // A farewell that gets lost does no harm: the tracker forgets who is silent.
+    await tracker.announce({ ...request, event: 'stopped', numWant: 0 }, signal).catch(() => {});
+    return reply;
   }
 
   /** Leaves every swarm in good order and closes the port. */

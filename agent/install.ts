@@ -2,14 +2,16 @@
 // the rooms; here is the order of things, and that nothing is left behind when one of them fails.
 
 import { join } from 'node:path';
+import { checkNode } from './check.ts';
 import { type ErrorCode, messageOf, SwarmbootError } from './core/errors.ts';
 import type { Params } from './core/params.ts';
 import { foldReport, foldSight, type NodeReport, type StageName } from './core/report.ts';
 import type { EngineRoom, ExtractionResult, Rooms, StoreRoom, TransferRoom } from './core/rooms.ts';
 import { SeedWait } from './core/seedwait.ts';
 import { chooseStaging, describe, type Pool } from './core/staging.ts';
+import type { SystemJob } from './core/systemrooms.ts';
 import { formatBytes, type Ms } from './core/units.ts';
-import { compressionOf, type Plan, planInstall, type Tarball } from './plan.ts';
+import { type Plan, planInstall, recognised, type Tarball } from './plan.ts';
 import { describeJob, onDisks, planSystem } from './siteplan.ts';
 import { TargetSystem } from './system.ts';
 
@@ -54,7 +56,9 @@ export class Install {
   #pool: string | null = null;
   #imageExtraction: Promise<void> = Promise.resolve();
   /** Null when the install goes into a folder. */
+  #job: SystemJob | null = null;
   #system: TargetSystem | null = null;
+  #diskBytesPerSec: number | null = null;
   #left = false;
 
   constructor(params: Params, rooms: Rooms, signal: AbortSignal) {
@@ -100,6 +104,8 @@ export class Install {
     return [
       stage('parameters', () => this.#checkParameters()),
       stage('catalog', () => this.#readCatalog()),
+      // Before the BOEL binaries: they come from the swarm, and whoever cannot reach it would wait for them for ever.
+      ...onlyDisks('check', () => this.#check()),
       stage('BOEL binaries', () => this.#extractBoel()),
       ...onlyDisks('pre-install', (system) => system.runScripts('pre-install', signal)),
       ...onlyDisks('disks', (system) => system.prepareDisks(signal)),
@@ -132,6 +138,7 @@ export class Install {
       errors: this.#errors,
       retries: this.#retries,
       busyPercent: this.#busyPercent(),
+      diskBytesPerSec: this.#diskBytesPerSec,
     });
   }
 
@@ -185,9 +192,19 @@ export class Install {
     this.#rooms.tell({ fact: 'note', text: `to be fetched: ${list.join(', ')}` });
     if (!onDisks(this.#params)) return;
     const job = await planSystem(this.#params, this.#plan, this.#rooms, this.#signal);
+    this.#job = job;
     this.#system = new TargetSystem(job, this.#rooms.system);
     const text = this.#params.dryRun ? describeJob(job) : job.plan.lines.join('\n');
     this.#rooms.tell({ fact: 'note', text });
+  }
+
+  async #check(): Promise<void> {
+    const candidate = { params: this.#params, plan: this.#plan!, job: this.#job!, engine: this.#engine! };
+    const { diskBytesPerSec, refusal } = await checkNode(candidate, this.#rooms, this.#signal);
+    this.#diskBytesPerSec = diskBytesPerSec;
+    if (refusal === null) return;
+    this.#rooms.tell({ fact: 'report', ...this.report() });
+    throw refusal;
   }
 
   async #break(name: StageName): Promise<void> {
@@ -376,19 +393,4 @@ async function until(promise: Promise<void>, signal: AbortSignal): Promise<void>
   } finally {
     signal.removeEventListener('abort', end);
   }
-}
-
-/** Looks at the first chunk, and gives it back in front of the others. */
-async function recognised(chunks: AsyncIterable<Uint8Array>) {
-  const iterator = chunks[Symbol.asyncIterator]();
-  const first = await iterator.next();
-  async function* whole(): AsyncGenerator<Uint8Array> {
-    if (first.done === true) return;
-    yield first.value;
-    yield* { [Symbol.asyncIterator]: () => iterator };
-  }
-  return {
-    compression: compressionOf(first.done === true ? new Uint8Array(0) : first.value),
-    source: whole(),
-  };
 }

@@ -26,7 +26,7 @@ import { openLog } from './io/log.ts';
 import { askNode, Monitor } from './io/monitor.ts';
 import { openRooms, pause } from './openrooms.ts';
 import { Reporting } from './reporting.ts';
-import { waitUntilArmed } from './waiting.ts';
+import { waitUntilArmed, waitUntilArmedAgain } from './waiting.ts';
 
 const LOCAL_CFG = '/local.cfg';
 /** The image server decides by the last report what the next network boot does: it is worth some waiting. */
@@ -145,7 +145,7 @@ async function install(flags: Flags): Promise<void> {
   );
   const reported = async () => monitor?.flush(REPORTED_MAX_MS);
   const rooms = openRooms(params, lease, { log, tell, logLines: () => reporting.lines, reported });
-  await new Install(params, rooms, ending.signal).run().finally(async () => {
+  const run = new Install(params, rooms, ending.signal).run().finally(async () => {
     // An install that fails at once has more to tell than its failure.
     await Promise.race([
       equipment.catch(() => null),
@@ -153,6 +153,25 @@ async function install(flags: Flags): Promise<void> {
     ]);
     await reported();
   });
+  await run.catch((error: unknown) => parkOrFail(params, { ...lease, hostName: host }, error, ending.signal));
+}
+
+/**
+ * Keeps a machine that was not fit as it is, with the reason on the console, until the image server has armed it again; then
+ * starts it anew. Throws every other fault, and that one too when a shell of /init's waits for the end of the agent.
+ */
+async function parkOrFail(
+  { imageServer, pollingMs, shellOnFail }: Params,
+  { mac, hostName }: Lease,
+  error: unknown,
+  signal: AbortSignal,
+): Promise<void> {
+  const parked = error instanceof SwarmbootError && error.code === 'check';
+  if (!parked || shellOnFail || imageServer === null || mac === '') throw error;
+  const ask = (until: AbortSignal) => askNode(new URL(imageServer), mac, until);
+  const waiter = { server: imageServer, mac, host: hostName, pollingMs };
+  await waitUntilArmedAgain(waiter, error.message, { show, ask, sleep: pause }, signal);
+  await restart(signal);
 }
 
 /** Waits until the image server has armed this machine, then starts it anew: its next network boot installs it. */
@@ -176,14 +195,22 @@ async function wait(
     pollingMs,
   };
   const rooms = {
-    show: (text: string) => void process.stdout.write(text),
+    show,
     send: (message: Message) => monitor.send(message),
     ask: (until: AbortSignal) => askNode(new URL(imageServer), lease.mac, until),
     sleep: pause,
   };
   await waitUntilArmed(waiter, rooms, signal);
+  await restart(signal);
+}
+
+async function restart(signal: AbortSignal): Promise<void> {
   const command = { argv: ['/usr/bin/busybox', 'reboot', '-f'], why: 'start the machine anew' };
-  await runCommand(command, 'system', signal, (line) => void process.stdout.write(`${line}\n`));
+  await runCommand(command, 'system', signal, (line) => show(`${line}\n`));
+}
+
+function show(text: string): void {
+  process.stdout.write(text);
 }
 
 /** The image server knows nodes by their MAC; an agent that nobody has told its own may be one of several on a machine. */

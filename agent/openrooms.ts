@@ -18,7 +18,15 @@ import { absentPrograms, runCommand } from './io/command.ts';
 import { digests } from './io/digest.ts';
 import { diskFacts, firmware } from './io/disks.ts';
 import { extract } from './io/extract.ts';
-import { kernelCommandLine, memoryAvailableBytes, poolAt, pools, watchProcessors } from './io/host.ts';
+import {
+  kernelCommandLine,
+  memoryAvailableBytes,
+  networkLinks,
+  poolAt,
+  pools,
+  watchProcessors,
+} from './io/host.ts';
+import { call, echo, rewrite } from './io/probe.ts';
 import { openShell } from './io/shell.ts';
 import { openStore } from './io/store.ts';
 import { endProcesses, openTree } from './io/target.ts';
@@ -58,6 +66,7 @@ export function openRooms(params: Params, lease: Lease, { log, tell, logLines, r
       uuid: randomUUID,
       date: () => new Date().toISOString(),
     },
+    probe: { links: networkLinks, call, echo, rewrite },
     system: {
       run,
       absentPrograms,

@@ -159,10 +159,27 @@ async function fetchInfo(
 }
 
 /** How a tarball that no catalog describes is packed, by its first bytes (RFC 8878 and its skippable frames, RFC 1952). */
-export function compressionOf(start: Uint8Array): Compression {
+function compressionOf(start: Uint8Array): Compression {
   const magic = hex(start.subarray(0, 4));
   if (magic === '28b52ffd' || /^5.2a4d18$/.test(magic)) return 'zstd';
   return magic.startsWith('1f8b') ? 'gzip' : 'none';
+}
+
+/** Looks at the first chunk of such a tarball, and gives it back in front of the others. */
+export async function recognised(
+  chunks: AsyncIterable<Uint8Array>,
+): Promise<{ compression: Compression; source: AsyncIterable<Uint8Array> }> {
+  const iterator = chunks[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  async function* whole(): AsyncGenerator<Uint8Array> {
+    if (first.done === true) return;
+    yield first.value;
+    yield* { [Symbol.asyncIterator]: () => iterator };
+  }
+  return {
+    compression: compressionOf(first.done === true ? new Uint8Array(0) : first.value),
+    source: whole(),
+  };
 }
 
 function requireOneFile(torrent: Torrent): void {

@@ -1,5 +1,6 @@
 // A machine that nobody has named or armed: it shows on its screen who it is and what an admin is to do, tells the image
-// server what it is made of, and asks until it is armed. It touches no disk.
+// server what it is made of, and asks until it is armed. And one that was not fit to be installed: it shows why, and asks
+// until it is armed again. Neither touches a disk.
 
 import { messageOf, SwarmbootError } from './core/errors.ts';
 import type { Inventory } from './core/inventory.ts';
@@ -70,6 +71,47 @@ export async function waitUntilArmed(
     shown = screen;
     await rooms.sleep(pollingMs, signal);
   }
+}
+
+/**
+ * Shows why this machine is not installed, and returns when it is armed again: at another time than the first that the
+ * server tells, for what failed stays armed. No clock of ours is compared with one of the server's. Throws the signal's reason.
+ */
+export async function waitUntilArmedAgain(
+  { server, mac, host, pollingMs }: Omit<Waiter, 'inventory'>,
+  reason: string,
+  rooms: Omit<WaitingRooms, 'send'>,
+  signal: AbortSignal,
+): Promise<void> {
+  rooms.show(parkedScreen(server, host || mac, reason));
+  let first: string | null | undefined;
+  for (;;) {
+    const answer = await rooms.ask(signal).catch((error: unknown) => {
+      signal.throwIfAborted();
+      if (error instanceof SwarmbootError) return null;
+      throw error;
+    });
+    if (answer !== null) {
+      if (first === undefined) first = answer.armedSince;
+      else if (answer.armed && answer.armedSince !== first) return;
+    }
+    await rooms.sleep(pollingMs, signal);
+  }
+}
+
+function parkedScreen(server: string, name: string, reason: string): string {
+  const lines = [
+    '',
+    'Swarmboot: this machine is parked.',
+    '',
+    ...reason.split('\n').map(plainText),
+    '',
+    `To install it, mend that; then start it anew, or run on ${server}`,
+    '',
+    `    swarmboot node arm ${plainText(name)}`,
+    '',
+  ];
+  return lines.map((line) => `${line}\n`).join('');
 }
 
 /** What the console shows; `answer` is the server's, or why there is none. */

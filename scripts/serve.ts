@@ -197,8 +197,9 @@ class ImageServer {
   async #answer(request: http.IncomingMessage): Promise<Reply> {
     const path = (request.url ?? '').split('?')[0]!;
     if (request.method === 'POST' && path === '/reports') return this.site.report(request);
+    if (request.method === 'POST' && path === '/echo') return this.site.echo(request);
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return plain(405, 'only GET and HEAD are answered, and POST to /reports');
+      return plain(405, 'only GET and HEAD are answered, and POST to /reports and /echo');
     }
     const localAddress = request.socket.localAddress ?? '';
     if (path === '/catalog.json') {

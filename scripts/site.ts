@@ -117,6 +117,11 @@ export class Site {
     }
   }
 
+  /** Sends back what came: by this a node finds out whether large packets get through. */
+  async echo(request: IncomingMessage): Promise<Reply> {
+    return { status: 200, type: 'application/octet-stream', body: await readBody(request) };
+  }
+
   async #take(message: Message): Promise<void> {
     const { mac, status } = message;
     const node = this.#nodes?.byMac(mac) ?? null;
@@ -146,8 +151,13 @@ export class Site {
     if (mac === null) return null;
     if (this.#nodes === null) return this.#noNodes();
     const name = this.#nodes.byMac(mac)?.name ?? null;
-    const armed = name !== null && (await armedSince(this.#repo, mac)) !== null;
-    const answer: NodeAnswer = { known: name !== null, armed, name };
+    const since = name === null ? null : await armedSince(this.#repo, mac);
+    const answer: NodeAnswer = {
+      known: name !== null,
+      armed: since !== null,
+      name,
+      armedSince: since?.toISOString() ?? null,
+    };
     return { status: 200, type: 'application/json', body: `${JSON.stringify(answer)}\n` };
   }
 

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../agent/core/units.ts';
 import { makeTorrent, noise, scratch } from './content.ts';
-import { startLeecher, startSeeder, startTracker } from './nodes.ts';
+import { startEngine, startLeecher, startSeeder, startTracker } from './nodes.ts';
 
 for (const kind of ['v1', 'hybrid'] as const) {
   test(`five nodes feed each other a ${kind} torrent until all have it`, async (t) => {
@@ -22,3 +23,23 @@ for (const kind of ['v1', 'hybrid'] as const) {
     await Promise.all(nodes.map((node) => node.transfer.leave()));
   });
 }
+
+test('a tracker is asked about a swarm without joining it, and knows nothing of that afterwards', async (t) => {
+  const tracker = await startTracker(t);
+  const announce = [`http://127.0.0.1:${tracker.httpPort}/announce`, `udp://127.0.0.1:${tracker.udpPort}`];
+  const made = makeTorrent('image', [{ bytes: noise(MIB, 1) }], 262_144, 'hybrid', announce.slice(0, 1));
+  tracker.allow(made.torrent.infoHashV1!);
+  const seeder = await startSeeder(t, scratch(t), made.torrent, made.space);
+  while (tracker.stats().peers === 0) await sleep(10);
+  const engine = await startEngine(t);
+  for (const url of announce) {
+    const { peers, seeders, leechers } = await engine.askTracker(made.torrent, url, 20, t.signal);
+    assert.deepEqual(peers, [{ host: '127.0.0.1', port: seeder.engine.port }]);
+    assert.deepEqual([seeders, leechers], [1, 1]);
+    assert.equal(tracker.stats().peers, 1);
+  }
+  await assert.rejects(
+    engine.askTracker(made.torrent, 'http://127.0.0.1:1/announce', 20, t.signal),
+    /http:\/\/127\.0\.0\.1:1\/announce refused the connection/,
+  );
+});

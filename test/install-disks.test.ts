@@ -65,6 +65,7 @@ describe('an install onto disks', () => {
     assert.deepEqual(stagesOf(rooms), [
       'parameters',
       'catalog',
+      'check',
       'BOEL binaries',
       'pre-install',
       'disks',

@@ -20,6 +20,7 @@ const HALF = {
     errors: [],
     retries: 0,
     busyPercent: 0,
+    diskBytesPerSec: null,
   }),
 };
 

@@ -7,13 +7,22 @@ import { parseLease } from '../agent/core/lease.ts';
 import { buildTorrent, parseTorrent } from '../agent/core/metainfo.ts';
 import { readParams } from '../agent/core/params.ts';
 import type { InstallEvent } from '../agent/core/report.ts';
-import type { EngineRoom, Extraction, Rooms, StoreRoom, TransferRoom } from '../agent/core/rooms.ts';
+import type {
+  EngineRoom,
+  Extraction,
+  ProbeRoom,
+  Rooms,
+  StoreRoom,
+  TransferRoom,
+} from '../agent/core/rooms.ts';
 import type { Pool } from '../agent/core/staging.ts';
 import type { SystemRooms, TreeRoom } from '../agent/core/systemrooms.ts';
-import { GIB, hex } from '../agent/core/units.ts';
+import type { PeerAddress } from '../agent/core/tracker.ts';
+import { GIB, hex, MIB } from '../agent/core/units.ts';
 import type { SwarmView } from '../agent/core/view.ts';
 import { Install } from '../agent/install.ts';
 import { digests } from '../agent/io/digest.ts';
+import { INVENTORY } from './core/messages.ts';
 
 export const SIZE = 1000;
 export const FIELDS = {
@@ -124,6 +133,22 @@ export class FakeRooms implements Rooms {
     removeFolder: async (folder: string) => this.#ask(`remove ${folder}`),
   };
 
+  /** What the trial of each disk gives. */
+  written = { bytes: 32 * MIB, ms: 100 };
+  peers: readonly PeerAddress[] = [{ host: '10.9.0.1', port: 6881 }];
+  readonly probe: ProbeRoom = {
+    links: () => INVENTORY.links,
+    call: async ({ host }) => this.#ask(`call ${host}`),
+    echo: async (_, bytes) => {
+      this.#ask(`echo ${bytes}`);
+      return true;
+    },
+    rewrite: async ({ path }) => {
+      this.#ask(`try ${path}`);
+      return this.written;
+    },
+  };
+
   readonly machine = {
     diskFacts: async () => this.disks,
     firmware: () => 'bios' as const,
@@ -169,6 +194,11 @@ export class FakeRooms implements Rooms {
         return this.#transfer(torrent.name);
       },
       fetchInfo: async () => new Uint8Array(),
+      askTracker: async (_, url) => {
+        this.#ask(`ask ${url}`);
+        const counts = { seeders: 1, leechers: 0, warning: null };
+        return { intervalMs: 15_000, minIntervalMs: null, peers: this.peers, ...counts };
+      },
       stop: async () => this.#ask('stop'),
     };
   };

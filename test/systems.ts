@@ -28,6 +28,7 @@ export const PLAN: DiskPlan = {
     { source: 'UUID=5F3A-11C2', mountPoint: '/boot/efi', type: 'vfat', options: 'umask=0077', pass: 2 },
     { source: 'UUID=0c3d', mountPoint: 'none', type: 'swap', options: 'sw', pass: 0 },
   ],
+  trials: [{ path: '/dev/vda', startBytes: 2 ** 20, sizeBytes: 2 ** 32 }],
   bootDisks: ['/dev/vda'],
   firmware: 'bios',
   mdadmConf: '',

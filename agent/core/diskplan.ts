@@ -21,12 +21,22 @@ export interface FstabLine {
   readonly pass: 0 | 1 | 2;
 }
 
+/** A stretch of a disk. */
+export interface Stretch {
+  /** `/dev/vda`. */
+  readonly path: string;
+  readonly startBytes: number;
+  readonly sizeBytes: number;
+}
+
 export interface DiskPlan {
   /** In this order; the first that fails ends the install. Afterwards the target is mounted. */
   readonly prepare: readonly Command[];
   /** In this order, each whatever became of the one before: it may be that `prepare` did not get that far. */
   readonly release: readonly Command[];
   readonly fstab: readonly FstabLine[];
+  /** Of each disk the largest stretch that loses its content: there it may be tried beforehand. */
+  readonly trials: readonly Stretch[];
   /** Where GRUB for BIOS goes (`/dev/vda`), or the disks of the ESP. */
   readonly bootDisks: readonly string[];
   readonly firmware: Firmware;
@@ -67,6 +77,7 @@ export function planDisks(
     prepare: [...build.commands, ...mounts.mount],
     release: [...mounts.unmount, ...build.release],
     fstab: mounts.fstab,
+    trials: tables.flatMap(trialOf),
     bootDisks,
     firmware,
     mdadmConf: build.conf.map((line) => `${line}\n`).join(''),
@@ -81,6 +92,13 @@ export function planDisks(
       `the boot loader is for ${firmware === 'efi' ? 'UEFI' : 'BIOS'}, on ${bootDisks.join(', ')}`,
     ],
   };
+}
+
+/** None when all partitions of the disk are kept. */
+function trialOf({ disk, partitions }: Table): readonly Stretch[] {
+  const [largest] = partitions.filter(({ kept }) => kept === null).sort((a, b) => b.sizeBytes - a.sizeBytes);
+  if (largest === undefined) return [];
+  return [{ path: disk.path, startBytes: largest.startBytes, sizeBytes: largest.sizeBytes }];
 }
 
 interface Mounts {

@@ -23,6 +23,7 @@ export const EXIT_STATUS = {
   nodes: 20,
   build: 21,
   memory: 22,
+  check: 23,
 } as const;
 
 export type ErrorCode = keyof typeof EXIT_STATUS;

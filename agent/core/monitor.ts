@@ -71,6 +71,8 @@ export interface NodeAnswer {
   /** Its next network boot installs it. */
   readonly armed: boolean;
   readonly name: string | null;
+  /** When it was armed last, ISO 8601: another time means that it was armed anew. Null: it is not armed. */
+  readonly armedSince: string | null;
 }
 
 /** SystemImager's numbers. Only `rebooted`, sent by the new system itself, says that a node is installed. */
@@ -191,6 +193,7 @@ export function parseNodeAnswer(text: string): NodeAnswer {
     known: fields.flag('known'),
     armed: fields.flag('armed'),
     name: fields.orNull('name', () => fields.text('name', WORD_MAX)),
+    armedSince: fields.orNull('armedSince', () => fields.text('armedSince', WORD_MAX)),
   };
 }
 
@@ -220,6 +223,7 @@ function readReport(value: unknown): NodeReport {
     hashFailures: fields.amount('hashFailures'),
     retries: fields.amount('retries'),
     busyPercent: fields.amount('busyPercent', 0, 100),
+    diskBytesPerSec: fields.orNull('diskBytesPerSec', () => fields.amount('diskBytesPerSec')),
     peers: fields.amount('peers'),
     seeders: fields.amount('seeders'),
     leechers: fields.amount('leechers'),

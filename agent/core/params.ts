@@ -18,6 +18,7 @@ import {
   server,
   stages,
   torrent,
+  unfit,
   whole,
 } from './values.ts';
 
@@ -137,6 +138,13 @@ const TABLE = {
     'n',
     'catalog',
     'Prints what would be done to the disks, and ends before anything is written.',
+  ),
+  check: row(
+    ['CHECK', 'si.check'],
+    unfit,
+    'park',
+    'check',
+    'What follows when link, server, peers, memory or disks are found unfit before anything is written: `park` ends the install there, `warn` goes on.',
   ),
   breakStages: row(
     ['BREAK', 'si.break'],

@@ -10,6 +10,7 @@ import type { SwarmView } from './view.ts';
 export const STAGES = [
   'parameters',
   'catalog',
+  'check',
   'BOEL binaries',
   'pre-install',
   'disks',
@@ -60,6 +61,8 @@ export interface NodeReport {
   readonly retries: number;
   /** Of all processors together, on average since the install began. */
   readonly busyPercent: number;
+  /** What the slowest of the disks writes, by the trial before anything is written; null: none was measured. */
+  readonly diskBytesPerSec: number | null;
   /** Connections; one machine counts once for each torrent. */
   readonly peers: number;
   readonly seeders: number;
@@ -115,7 +118,7 @@ export type InstallEvent =
 export function foldReport(
   stage: StageName,
   transfers: readonly TransferState[],
-  more: Pick<NodeReport, 'pool' | 'elapsedMs' | 'errors' | 'retries' | 'busyPercent'>,
+  more: Pick<NodeReport, 'pool' | 'elapsedMs' | 'errors' | 'retries' | 'busyPercent' | 'diskBytesPerSec'>,
 ): NodeReport {
   const sum = (pick: (state: TransferState) => number) =>
     transfers.reduce((total, state) => total + pick(state), 0);
@@ -145,6 +148,7 @@ export function foldReport(
     leftMs: downBytesPerSec > 0 && bytesLeft > 0 ? Math.round((bytesLeft / downBytesPerSec) * 1000) : null,
     retries: more.retries,
     busyPercent: more.busyPercent,
+    diskBytesPerSec: more.diskBytesPerSec,
     pool: more.pool,
     elapsedMs: more.elapsedMs,
     errors: [...more.errors, ...new Set(views.flatMap((view) => view.trackerProblem ?? []))],

@@ -4,6 +4,8 @@
 import type { Bitfield } from './bitfield.ts';
 import type { Catalog, CatalogEntry, Compression, SiteFile } from './catalog.ts';
 import type { DiskFacts, Firmware } from './diskfacts.ts';
+import type { Stretch } from './diskplan.ts';
+import type { LinkSight } from './inventory.ts';
 import type { Lease } from './lease.ts';
 import type { Magnet } from './magnet.ts';
 import type { StorePort } from './ports.ts';
@@ -11,7 +13,7 @@ import type { InstallEvent } from './report.ts';
 import type { Pool } from './staging.ts';
 import type { SystemRooms } from './systemrooms.ts';
 import type { Hashes, Torrent } from './torrent.ts';
-import type { PeerAddress } from './tracker.ts';
+import type { AnnounceReply, PeerAddress } from './tracker.ts';
 import type { Ms } from './units.ts';
 import type { SwarmView } from './view.ts';
 
@@ -38,6 +40,11 @@ export interface EngineRoom {
     sha1: (bytes: Uint8Array) => Uint8Array,
     signal: AbortSignal,
   ): Promise<Uint8Array>;
+  /**
+   * Asks a tracker once, as somebody who begins to download, and has it forget that at once. Rejects with an Error that says
+   * what the tracker did, or with the signal's reason.
+   */
+  askTracker(torrent: Torrent, url: string, peersWanted: number, signal: AbortSignal): Promise<AnnounceReply>;
   /** Leaves all swarms and closes everything. */
   stop(): Promise<void>;
 }
@@ -103,6 +110,18 @@ export interface HostRoom {
   removeFolder(folder: string): Promise<void>;
 }
 
+/** What is tried before anything is written. What fails rejects with an Error that says what went wrong. */
+export interface ProbeRoom {
+  /** The network interfaces of this machine. */
+  links(): readonly LinkSight[];
+  /** Calls a peer and hangs up once it has answered. */
+  call(peer: PeerAddress, signal: AbortSignal): Promise<void>;
+  /** Sends so many bytes to the image server and has them sent back; false: it answers, and does not send them back. */
+  echo(server: URL, bytes: number, signal: AbortSignal): Promise<boolean>;
+  /** Writes to the middle of a stretch what was read there; `ms` is the time of the writing alone. */
+  rewrite(stretch: Stretch, signal: AbortSignal): Promise<{ readonly bytes: number; readonly ms: Ms }>;
+}
+
 /** What an install onto disks has to know of this machine. */
 export interface MachineRoom {
   diskFacts(): Promise<readonly DiskFacts[]>;
@@ -121,6 +140,7 @@ export interface Rooms {
   readonly catalog: CatalogRoom;
   readonly host: HostRoom;
   readonly machine: MachineRoom;
+  readonly probe: ProbeRoom;
   readonly system: SystemRooms;
   readonly hashes: Hashes;
   startEngine(): Promise<EngineRoom>;

@@ -66,6 +66,12 @@ export const postAction: Kind<PostAction> = {
 export const POST_ACTIONS = ['reboot', 'kexec', 'poweroff', 'shell'] as const;
 export type PostAction = (typeof POST_ACTIONS)[number];
 
+/** What becomes of a node that is not fit to be installed. */
+export const unfit: Kind<'park' | 'warn'> = {
+  expects: 'park or warn',
+  read: (text) => (text === 'park' || text === 'warn' ? text : undefined),
+};
+
 export const address: Kind<string> = {
   expects: 'an IPv4 or IPv6 address',
   read: (text) => (isAddress(text) ? text : undefined),

@@ -118,7 +118,7 @@ function told(text: string): string {
 }
 
 /** The network interfaces that are devices, configured or not. */
-function networkLinks(): LinkSight[] {
+export function networkLinks(): LinkSight[] {
   const folder = '/sys/class/net';
   const read = (name: string, fact: string) => {
     try {

@@ -96,6 +96,23 @@ describe('from then on', { concurrency: true }, () => {
     await twins.cutPower();
   });
 
+  test('a node whose disk is too slow is parked before anything is written, and begins anew once it is armed again', async () => {
+    const mac = '52:54:00:09:00:05';
+    const slow = lab.machine({ ...other, name: 'node005', mac, diskBytesPerSec: 400_000 });
+    await arm('node005', mac);
+    const { vm } = slow.powerOn();
+    await vm.until(/\ncheck: .*; vda writes [\d.]+ KiB\/s\n/, INSTALL_MS);
+    await vm.until(/this machine is parked\.\n\n.*\/dev\/vda writes .*, less than the 1\.0 MiB\/s/, TYPED_MS);
+    await slow.recorded(/\/dev\/vda writes/, MINUTE);
+    const { status, stage, code, report } = slow.record()!.message;
+    assert.deepEqual([status, stage, code], [STATUS.failed, 'check', 'check']);
+    assert.ok(report!.diskBytesPerSec! < 2 ** 20, `${report!.diskBytesPerSec}`);
+    assert.equal(slow.blank(), true);
+    await lab.swarmboot('node', 'arm', 'node005');
+    await vm.until(/Booting from|iPXE/, TYPED_MS);
+    await slow.cutPower();
+  });
+
   test('a machine that nobody has named waits, shows who it is, and begins once it is armed; DRY_RUN shows its plan', async () => {
     const stranger = lab.machine({ ...other, name: 'node006', mac: '52:54:00:09:00:06' });
     const { vm } = stranger.powerOn();

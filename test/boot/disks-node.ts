@@ -3,6 +3,7 @@
 //
 //   facts            prints the facts of the disks as JSON
 //   prepare LAYOUT   plans, does it, and prints the plan as JSON; the target is /a
+//   try DISK...      tries the first 64 MiB of each disk, and prints what came of it as JSON
 //   release          undoes what the last `prepare` mounted and started
 
 import { randomUUID } from 'node:crypto';
@@ -11,14 +12,21 @@ import type { Command } from '../../agent/core/command.ts';
 import { parseLayout } from '../../agent/core/disklayout.ts';
 import { planDisks } from '../../agent/core/diskplan.ts';
 import { messageOf } from '../../agent/core/errors.ts';
+import type { DiskTrial } from '../../agent/core/readiness.ts';
+import { MIB } from '../../agent/core/units.ts';
 import { absentPrograms, runCommand } from '../../agent/io/command.ts';
 import { diskFacts, firmware } from '../../agent/io/disks.ts';
+import { rewrite } from '../../agent/io/probe.ts';
 
 const PLAN = '/tmp/plan.json';
 
-async function main([word, file = '']: readonly string[]): Promise<void> {
+async function main([word, file = '', ...more]: readonly string[]): Promise<void> {
   if (word === 'facts') {
     process.stdout.write(`${JSON.stringify(await diskFacts())}\n`);
+  } else if (word === 'try') {
+    const trials: DiskTrial[] = [];
+    for (const path of [file, ...more]) trials.push(await tryDisk(path));
+    process.stdout.write(`${JSON.stringify(trials)}\n`);
   } else if (word === 'prepare') {
     const layout = parseLayout(readFileSync(file, 'utf8'), file);
     const plan = planDisks(layout, await diskFacts(), firmware(), '/a', randomUUID);
@@ -31,6 +39,14 @@ async function main([word, file = '']: readonly string[]): Promise<void> {
     const plan: { release: readonly Command[] } = JSON.parse(readFileSync(PLAN, 'utf8'));
     await runAll(plan.release);
   }
+}
+
+async function tryDisk(path: string): Promise<DiskTrial> {
+  const stretch = { path, startBytes: 0, sizeBytes: 64 * MIB };
+  return rewrite(stretch, new AbortController().signal).then(
+    (written) => ({ path, ...written, stuck: false, fault: null }),
+    (error: unknown) => ({ path, bytes: 0, ms: 0, stuck: false, fault: messageOf(error) }),
+  );
 }
 
 /** The log of all commands goes to a file: the console is for the result. */

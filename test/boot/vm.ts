@@ -34,6 +34,8 @@ export interface VmOptions {
   readonly firmware: 'bios' | 'uefi';
   /** Raw files, as virtio disks: vda, vdb ... */
   readonly disks: readonly string[];
+  /** The most that each of them writes; absent: what it can. */
+  readonly diskBytesPerSec?: number;
   readonly nic: Nic | null;
   /** The network namespace to run in; it must exist. */
   readonly netns?: string;
@@ -192,7 +194,18 @@ export class Vm {
 }
 
 function qemuArguments(options: VmOptions, folder: string): string[] {
-  const { memoryMib, cpus = 1, firmware, disks, nic, bootOrder, kernel, extra = [] } = options;
+  const {
+    memoryMib,
+    cpus = 1,
+    firmware,
+    disks,
+    diskBytesPerSec,
+    nic,
+    bootOrder,
+    kernel,
+    extra = [],
+  } = options;
+  const slow = diskBytesPerSec === undefined ? '' : `,throttling.bps-write=${diskBytesPerSec}`;
   const networkFirst = bootOrder === 'network';
   const args = ['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', `${cpus}`, '-m', `${memoryMib}`];
   args.push('-nographic', '-monitor', 'none', '-serial', 'stdio', '-device', 'virtio-rng-pci');
@@ -205,7 +218,7 @@ function qemuArguments(options: VmOptions, folder: string): string[] {
   }
   for (const [index, file] of disks.entries()) {
     const bootIndex = (networkFirst ? 2 : 1) + index;
-    args.push('-drive', `file=${file},format=raw,if=none,id=disk${index},cache=unsafe`);
+    args.push('-drive', `file=${file},format=raw,if=none,id=disk${index},cache=unsafe${slow}`);
     args.push('-device', `virtio-blk-pci,drive=disk${index},bootindex=${bootIndex}`);
   }
   if (nic === null) {

@@ -1,7 +1,7 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { GIB, MIB } from '../../agent/core/units.ts';
-import { disk, MIRROR, ONE_DISK, partition, plan, refused, script, shown } from '../disks.ts';
+import { disk, KEEP, MIRROR, ONE_DISK, partition, plan, refused, script, shown } from '../disks.ts';
 
 describe('one disk', () => {
   const made = plan(ONE_DISK, [disk('vda')]);
@@ -229,4 +229,21 @@ describe('two disks with RAID 1 and LVM', () => {
     const made = plan(MIRROR.replaceAll('system', 'my-vg'), disks);
     equal(made.fstab[0]?.source, '/dev/mapper/my--vg-root');
   });
+});
+
+test('a disk may be tried where its content is lost: in the largest new partition, never in a kept one', () => {
+  deepEqual(plan(ONE_DISK, [disk('vda')]).trials, [
+    { path: '/dev/vda', startBytes: 5_246_976 * 512, sizeBytes: 36_694_016 * 512 },
+  ]);
+  const twins = ['sda', 'sdb'].map((name) => disk(name, { type: 'ssd', sizeBytes: 200e9 }));
+  deepEqual(
+    plan(MIRROR, twins).trials.map(({ path }) => path),
+    ['/dev/sda', '/dev/sdb'],
+  );
+  const content = { type: 'ext4', uuid: 'u' };
+  const home = partition(4, 100 * GIB, 200 * GIB, { label: 'home', content });
+  const there = disk('nvme0n1', { ids: ['nvme-x'], sizeBytes: 500 * GIB, label: 'gpt', partitions: [home] });
+  const [trial] = plan(KEEP, [there]).trials;
+  equal(trial?.sizeBytes, 40 * GIB);
+  ok(trial.startBytes + trial.sizeBytes <= home.startBytes);
 });

@@ -50,6 +50,7 @@ export const REPORT: NodeReport = {
   hashFailures: 0,
   retries: 1,
   busyPercent: 37,
+  diskBytesPerSec: 300e6,
   peers: 3,
   seeders: 1,
   leechers: 2,

@@ -87,6 +87,7 @@ const anyReport: fc.Arbitrary<NodeReport> = fc.record({
   hashFailures: amount,
   retries: amount,
   busyPercent: fc.nat(100),
+  diskBytesPerSec: fc.option(amount),
   peers: amount,
   seeders: amount,
   leechers: amount,
@@ -245,6 +246,7 @@ test("the stages have SystemImager's numbers", () => {
   deepEqual(Object.fromEntries(STAGES.map((stage, index) => [stage, numbers[index]])), {
     parameters: 37,
     catalog: 37,
+    check: 37,
     'BOEL binaries': 37,
     'pre-install': 108,
     disks: 37,
@@ -267,9 +269,9 @@ test("the stages have SystemImager's numbers", () => {
 });
 
 test('the answer about a node is read, and nothing else is', () => {
-  const answer = { known: true, armed: false, name: 'node001' };
+  const answer = { known: true, armed: true, name: 'node001', armedSince: '2026-01-31T12:00:00.000Z' };
   deepEqual(parseNodeAnswer(JSON.stringify(answer)), answer);
-  deepEqual(parseNodeAnswer('{"known":false,"armed":false,"name":null}').name, null);
+  deepEqual(parseNodeAnswer('{"known":false,"armed":false,"name":null,"armedSince":null}').name, null);
   for (const text of ['', '[]', '{"known":1,"armed":false,"name":null}', '{"known":true,"armed":true}']) {
     throws(() => parseNodeAnswer(text), refusal(/answer about a node/));
   }

@@ -48,6 +48,7 @@ test('without any more than server and image, every default of the table holds',
     groups: [],
     disksLayout: 'none',
     dryRun: false,
+    check: 'park',
     breakStages: [],
     postAction: 'reboot',
     shellOnFail: false,
@@ -76,6 +77,11 @@ test('a break names stages as the command line can spell them', () => {
 test('what follows an install is one of four things', () => {
   assert.equal(read({ 'si.post-action': 'kexec' }).postAction, 'kexec');
   assert.match(faultsOf(source({ ...ENOUGH, POST_ACTION: 'beep' })), /expected reboot, kexec/);
+});
+
+test('a node that is not fit is parked, or told of', () => {
+  assert.equal(read({ 'si.check': 'warn' }).check, 'warn');
+  assert.match(faultsOf(source({ ...ENOUGH, CHECK: 'n' })), /CHECK="n".*expected park or warn/);
 });
 
 test('a waiting machine needs no image', () => {

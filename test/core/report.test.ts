@@ -34,7 +34,14 @@ function view(more: Partial<SwarmView> = {}): SwarmView {
   };
 }
 
-const MORE = { pool: '/tmp', elapsedMs: 1000, errors: [], retries: 0, busyPercent: 0 };
+const MORE = {
+  pool: '/tmp',
+  elapsedMs: 1000,
+  errors: [],
+  retries: 0,
+  busyPercent: 0,
+  diskBytesPerSec: null,
+};
 
 test('a report sums up the torrents, verified and extracted bytes counting alike', () => {
   const image = {

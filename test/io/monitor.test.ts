@@ -144,7 +144,7 @@ test('a server that never answers keeps no process alive', async (t) => {
 });
 
 test('the server is asked about a node', async (t) => {
-  const answer = { known: true, armed: true, name: 'node001' };
+  const answer = { known: true, armed: true, name: 'node001', armedSince: '2026-01-31T12:00:00.000Z' };
   const { url } = await listen(t, (path) => {
     const asked = path === '/nodes/52:54:00:09:00:01';
     return { status: asked ? 200 : 404, body: JSON.stringify(answer) };

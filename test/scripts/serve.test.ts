@@ -133,6 +133,9 @@ test('SIGTERM ends it with status 0, and other requests get a plain answer', asy
   assert.equal((await fetch(`${server.url}/../../etc/passwd`)).status, 404);
   assert.equal((await fetch(`${server.url}/catalog.json`, { method: 'POST', body: 'x' })).status, 405);
   assert.equal((await fetch(`${server.url}/catalog.json`, { method: 'HEAD' })).status, 200);
+  const sent = 'swarmboot '.repeat(3600);
+  const echo = await fetch(`${server.url}/echo`, { method: 'POST', body: sent });
+  assert.deepEqual([echo.status, await echo.text()], [200, sent]);
   server.child.kill('SIGTERM');
   assert.deepEqual(await once(server.child, 'close'), [0, null]);
   assert.match(server.said(), /stopped\n$/);

@@ -56,10 +56,12 @@ test('a node is installed once it is armed, and boots from its own disk after it
     /\nkernel (http:\/\/127\.0\.0\.1:\d+)\/boot\/kernel initrd=initrd\.img .* IMAGENAME=web HOSTNAME=node001 /;
   const entry = async () => (await get('/boot/ipxe/52-54-00-09-00-01')).text;
   assert.match(await entry(), /node001 is not armed.*\n.*exit 1.*\nsanboot/);
-  assert.equal((await get(`/nodes/${MAC}`)).text, '{"known":true,"armed":false,"name":"node001"}\n');
+  const answer = async () => JSON.parse((await get(`/nodes/${MAC}`)).text);
+  assert.deepEqual(await answer(), { known: true, armed: false, name: 'node001', armedSince: null });
   await arm(repo, MAC);
   assert.equal(kernel.exec(await entry())?.[1], server.url);
-  assert.equal((await get(`/nodes/${MAC}`)).text, '{"known":true,"armed":true,"name":"node001"}\n');
+  const since = (await armedSince(repo, MAC))?.toISOString();
+  assert.deepEqual(await answer(), { known: true, armed: true, name: 'node001', armedSince: since });
   for (const status of [0, 42, 107, 101, 109]) await report({ status });
   assert.match(await entry(), kernel);
   await report({ status: -1, text: 'no disk\nfits' });
@@ -94,7 +96,12 @@ test('a machine that nobody knows waits, whatever asks for it', async (t) => {
     assert.equal(status, 200, path);
     assert.match(text, /WAIT=y console=ttyS0 BOOTIF=01-52-54-00-09-00-09/);
   }
-  assert.equal((await get(`/nodes/${STRANGER}`)).text, '{"known":false,"armed":false,"name":null}\n');
+  assert.deepEqual(JSON.parse((await get(`/nodes/${STRANGER}`)).text), {
+    known: false,
+    armed: false,
+    name: null,
+    armedSince: null,
+  });
 });
 
 test('inventory and log outlive later reports and the server', async (t) => {
