@@ -30,7 +30,7 @@ async function deafServer(t: TestContext) {
   mkdirSync(tree);
   writeFileSync(join(tree, 'noise'), noise(3_000_000, 3));
   await published('web', '--kind', 'image', '--from', tree, '--repo', repo, '--compress', 'none');
-  const server = await serveRepository(t, repo, 0, UPLOAD_MAX);
+  const server = await serveRepository(t, repo, {}, UPLOAD_MAX);
   await server.catalog(({ entries }) => entries.length === 1);
   const ear: { now: Ear; heard: number } = { now: 'hears', heard: 0 };
   const front = http.createServer((request, response) => {
@@ -129,12 +129,16 @@ for (const failing of ['refuses', 'never answers', 'cuts off'] as const) {
 
 test('a server that is killed and started again in the middle of an install has all of it', async (t) => {
   const { repo, server, ear, address } = await deafServer(t);
-  const port = Number(new URL(server.url).port);
+  const ports = {
+    http: Number(new URL(server.url).port),
+    tracker: server.trackerPort,
+    peer: server.peerPort,
+  };
   const ended = install(t, repo, address, () => {});
   while (ear.heard < 4) await new Promise((resolve) => setTimeout(resolve, 10));
   server.child.kill('SIGKILL');
   await once(server.child, 'close');
-  const again = await serveRepository(t, repo, port, UPLOAD_MAX);
+  const again = await serveRepository(t, repo, ports, UPLOAD_MAX);
   await ended;
   const detail = (await (await fetch(`${again.url}/nodes/020000000001.json`)).json()) as NodeDetail;
   assert.equal(detail.node.state, 'imaged');

@@ -84,7 +84,7 @@ test('what changes is seen without asking, and a server that comes back is found
   server.child.kill('SIGKILL');
   await once(server.child, 'close');
   await window.text('#connection', (text) => text.startsWith('the server does not answer'));
-  const again = await serveRepository(t, repo, Number(port));
+  const again = await serveRepository(t, repo, { http: Number(port) });
   await window.text('#connection', (text) => text === 'live');
   await say(again, message({ mac: macOf(6), install: 'i6', status: -1, text: 'broken' }));
   await window.text('.tile.failed b', (text) => text === '3');

@@ -21,14 +21,24 @@ interface Test {
   after(done: () => void | Promise<void>): void;
 }
 
-/** Starts it on free ports of 127.0.0.1, or with this one for HTTP; it is killed when the test ends, if it still runs. */
+/** The ports of a server; 0, or left out, takes a free one. */
+export interface Ports {
+  readonly http?: number;
+  readonly tracker?: number;
+  readonly peer?: number;
+}
+
+/** Starts it on 127.0.0.1, with `more` words; it is killed when the test ends, if it still runs. */
 export async function serveRepository(
   test: Test,
   repo: string,
-  httpPort = 0,
+  { http = 0, tracker = 0, peer = 0 }: Ports = {},
   more: readonly string[] = [],
 ): Promise<Served> {
-  const ports = ['--http-port', `${httpPort}`, '--tracker-port', '0', '--peer-port', '0'];
+  const ports = Object.entries({ http, tracker, peer }).flatMap(([name, port]) => [
+    `--${name}-port`,
+    `${port}`,
+  ]);
   const words = [PROGRAM, 'serve', '--repo', repo, '--host', '127.0.0.1', ...ports, ...more];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'inherit', 'pipe'] });
   const closed = once(child, 'close');
