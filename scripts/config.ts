@@ -1,5 +1,5 @@
 // The configuration file of the command: a JSON object of options, by the tables in which the subcommands declare them.
-// An option at the top is for every subcommand that has it; below the name of one, for that one only. Flags win over both.
+// An option that several have may stand at the top, for all of them; every option below the name of a subcommand, for that one. Flags win over both.
 
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../agent/core/errors.ts';
@@ -44,8 +44,9 @@ function isText(value: unknown): boolean {
 /**
  * Reads `named`, or else `usual`, which need not be there. Throws a usage error that lists all that is wrong with the file.
  */
-export function readConfig(named: string | null, usual: string, commands: Commands): Config {
+export function readConfig(named: string | null, usual: string | null, commands: Commands): Config {
   const file = named ?? usual;
+  if (file === null) return {};
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -76,13 +77,12 @@ export function settingsOf(config: Config, command: Pick<Command, 'name' | 'opti
   return { ...(Object.fromEntries(common) as Settings), ...(config[command.name] as Settings | undefined) };
 }
 
-/** The options that may stand at the top: those that mean the same kind of value wherever they are. */
+/** The options that may stand at the top: those that several commands have, with the same kind of value. */
 export function commonOptions(commands: Commands): readonly Option[] {
   const all = commands.flatMap(({ options }) => options);
-  const first = new Map([...all].reverse().map((option) => [option.name, option]));
-  return [...first.values()]
-    .filter(({ name, kind }) => all.every((option) => option.name !== name || option.kind === kind))
-    .sort((left, right) => (left.name < right.name ? -1 : 1));
+  return [...Map.groupBy(all, ({ name }) => name).values()]
+    .filter((same) => same.length > 1 && same.every(({ kind }) => kind === same[0]!.kind))
+    .map((same) => same[0]!);
 }
 
 /** The text of docs/swarmboot.schema.json. */
@@ -138,9 +138,9 @@ function faultsOfValue(key: string, value: unknown, option: Option): string[] {
 
 function unknownKey(key: string, names: readonly string[], commands: Commands): string {
   const owners = commands.filter(({ options }) => options.some(({ name }) => name === key));
-  // Of several kinds: it has no place at the top.
+  // Of one command, or of several kinds: it has no place at the top.
   if (owners.length > 0)
-    return `${key} differs by command; set it in ${owners.map(({ name }) => name).join(' or ')}`;
+    return `${key} is for one command; set it below ${owners.map(({ name }) => `"${name}"`).join(' or ')}`;
   return `${key} is neither an option nor a command; ${suggestion(key, names)}`;
 }
 

@@ -26,14 +26,14 @@ export const COMMON_OPTIONS: readonly Option[] = [
 
 /**
  * Runs the subcommand that `argv` names and returns the exit status. The one catch of all subcommands. `configFile` is
- * read when no other is named and it is there.
+ * read when no other is named and it is there; null: none is.
  */
 export async function runCommand(
   commands: readonly Command[],
   version: string,
   argv: readonly string[],
   terminal: Terminal,
-  configFile: string = CONFIG_FILE,
+  configFile: string | null = null,
 ): Promise<number> {
   const [first = ''] = argv;
   let speaker = 'swarmboot';

@@ -3,6 +3,7 @@
 import { SwarmbootError } from '../agent/core/errors.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { COMMANDS } from './commands.ts';
+import { CONFIG_FILE } from './config.ts';
 import { runCommand } from './program.ts';
 
 const ending = new AbortController();
@@ -16,8 +17,6 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.exit();
 });
 
-process.exitCode = await runCommand(COMMANDS, packageJson.version, process.argv.slice(2), {
-  out: process.stdout,
-  err: process.stderr,
-  signal: ending.signal,
-});
+const terminal = { out: process.stdout, err: process.stderr, signal: ending.signal };
+const argv = process.argv.slice(2);
+process.exitCode = await runCommand(COMMANDS, packageJson.version, argv, terminal, CONFIG_FILE);

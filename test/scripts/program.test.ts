@@ -26,7 +26,7 @@ async function run(
   argv: readonly string[],
   work: (args: Arguments) => void,
   signal?: AbortSignal,
-  configFile = '/nowhere/swarmboot.json',
+  configFile: string | null = null,
 ): Promise<Outcome> {
   const out = new PassThrough();
   const err = new PassThrough();
@@ -65,7 +65,7 @@ test('the file at the usual place is read if it is there, a named one must be', 
     return { ...(await run(['greet', ...words], work, undefined, usual)), repo: found };
   };
   assert.equal((await repo()).repo, '/var/lib/swarmboot');
-  writeFileSync(usual, '{ "repo": "/srv/a" }');
+  writeFileSync(usual, '{ "greet": { "repo": "/srv/a" } }');
   assert.equal((await repo()).repo, '/srv/a');
   assert.equal((await repo('--repo', '/srv/b')).repo, '/srv/b');
   const other = join(scratch(t), 'other.json');
@@ -74,10 +74,10 @@ test('the file at the usual place is read if it is there, a named one must be', 
   assert.match(absent.err, /^swarmboot greet: cannot read .*other\.json \(ENOENT.*\); correct --config\n$/);
   writeFileSync(other, '{ "greet": { "repo": "/srv/c" } }');
   assert.equal((await repo('--config', other)).repo, '/srv/c');
-  writeFileSync(usual, '{ "repo": 3 }');
+  writeFileSync(usual, '{ "greet": { "repo": 3 } }');
   const wrong = await repo();
   assert.equal(wrong.status, 2);
-  assert.match(wrong.err, /swarmboot\.json is wrong:\n {2}repo is 3; wanted: a text/);
+  assert.match(wrong.err, /swarmboot\.json is wrong:\n {2}greet\.repo is 3; wanted: a text/);
   // Help is for those who have to mend it.
   assert.equal((await repo('--help')).status, 0);
 });
