@@ -173,7 +173,8 @@ deb: packages-package program man ## build the Debian package build/deb/swarmboo
 
 deb-test: packages-package ## the Debian package under lintian and systemd-analyze, and installed, used, upgraded, purged in a small Debian, as root
 	rm -f build/deb/*~test*.deb
-	for number in 1 2; do $(MAKE) deb VERSION="$(VERSION)~test$$number" COMPRESSION=none; done
+	$(MAKE) deb VERSION='$(VERSION)~test1' COMPRESSION='gzip -z1'
+	$(MAKE) deb VERSION='$(VERSION)~test2' COMPRESSION=none
 	node test/package/prepare.ts
 	$(OWN_ROOM) node --test test/package/*.test.ts
 

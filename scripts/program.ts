@@ -12,6 +12,7 @@ import {
   usage,
 } from './command.ts';
 import { CONFIG_FILE, readConfig, settingsOf } from './config.ts';
+import { REPO_OPTION } from './repository.ts';
 
 /** What every subcommand takes besides its own options; no configuration file can hold these. */
 export const COMMON_OPTIONS: readonly Option[] = [
@@ -47,6 +48,8 @@ export async function runCommand(
     const given = parseArguments(words, options);
     if (given.flag('help')) return print(terminal, helpOf(command));
     const config = readConfig(given.text('config') ?? null, configFile, commands);
+    // What is put into a repository is for the service to read, which is another user, and for every node after it.
+    if (command.options.includes(REPO_OPTION)) process.umask(0o022);
     await command.run(parseArguments(words, options, settingsOf(config, command)), terminal);
     return 0;
   } catch (error) {
