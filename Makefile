@@ -125,8 +125,8 @@ PROGRAM_SOURCES = $(shell find agent scripts initrd-builder -type f) package.jso
 TEXTS := swarmboot.1 swarmboot.json.5 swarmboot-agent.8 completion.bash
 DOCS := README.md docs/admin.md docs/layouts.md docs/parameters.md docs/pxe.md docs/simulate.md
 
-program: build/lib/swarmboot.mjs ## pack the swarmboot command with its Node, the agent and its data into build/lib
-build/lib/swarmboot.mjs: $(PROGRAM_SOURCES) build/swarmboot-agent | node_modules/.package-lock.json
+program: build/lib/scripts/swarmboot.mjs ## pack the swarmboot command with its Node, the agent and its data into build/lib
+build/lib/scripts/swarmboot.mjs: $(PROGRAM_SOURCES) build/swarmboot-agent | node_modules/.package-lock.json
 	node scripts/pack.ts
 
 man: $(TEXTS:%=build/man/%) ## print the manual pages and the completion for bash into build/man
@@ -138,7 +138,7 @@ install: program man ## install below PREFIX=/usr/local (DESTDIR=... for package
 	install -d '$(DESTDIR)$(PREFIX)/lib/swarmboot' '$(DESTDIR)$(PREFIX)/bin'
 	cp -R build/lib/. '$(DESTDIR)$(PREFIX)/lib/swarmboot'
 	chmod -R u=rwX,go=rX '$(DESTDIR)$(PREFIX)/lib/swarmboot'
-	printf '#!/bin/sh\nexec %s/lib/swarmboot/node %s/lib/swarmboot/swarmboot.mjs "$$@"\n' '$(PREFIX)' '$(PREFIX)' \
+	printf '#!/bin/sh\nexec %s/lib/swarmboot/node %s/lib/swarmboot/scripts/swarmboot.mjs "$$@"\n' '$(PREFIX)' '$(PREFIX)' \
 	  > '$(DESTDIR)$(PREFIX)/bin/swarmboot'
 	chmod 755 '$(DESTDIR)$(PREFIX)/bin/swarmboot'
 	for page in swarmboot.1 swarmboot.json.5 swarmboot-agent.8; do \

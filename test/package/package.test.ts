@@ -29,7 +29,7 @@ test('the package is installed, used, upgraded and purged', { timeout: 180_000 }
       root.must('getent', 'passwd', 'swarmboot'),
       /^swarmboot:x:\d{3}:\d{3}:[^:]*:\/var\/lib\/swarmboot:.*nologin$/m,
     );
-    for (const folder of ['', '/armed', '/reports', '/logs'])
+    for (const folder of ['', '/armed', '/reports', '/logs', '/runs'])
       equal(root.must('stat', '-c', '%U:%G %a', REPO + folder), 'swarmboot:swarmboot 755\n');
     const wanted = '/etc/systemd/system/multi-user.target.wants';
     equal(root.run('test', '-L', `${wanted}/swarmboot.service`).status, 0);
@@ -149,6 +149,8 @@ async function usedService(t: { diagnostic(text: string): void }, root: Root): P
       catalog.entries.map(({ name }) => name),
       ['web'],
     );
+    for (const path of ['/', '/scripts/page/app.ts', '/metrics'])
+      equal((await fetch(`${url}${path}`)).status, 200, path);
     // Root has armed the node; the service, which is not root, takes that back when the install is done, and keeps its log.
     ok(root.has(`${REPO}/armed/525400090001`));
     const done = message({ status: 100, report: { ...REPORT, elapsedMs: 0 }, log: lines('done') });

@@ -64,12 +64,13 @@ test('every option of every command can be set, by the value that its kind wants
   }
 });
 
-test('names of commands, of options, and of what no file can hold are different ones', () => {
-  const options = new Set(COMMANDS.flatMap((command) => command.options.map(({ name }) => name)));
-  deepEqual(
-    [...COMMANDS, ...COMMON_OPTIONS].filter(({ name }) => options.has(name)).map(({ name }) => name),
-    [],
-  );
+test('what may stand at the top of the file has one meaning', (t) => {
+  const names = [...COMMANDS, ...commonOptions(COMMANDS)].map(({ name }) => name);
+  equal(new Set(names).size, names.length);
+  // `list` is a command, and an option of another one.
+  equal(argumentsOf('report', read(t, '{ "list": { "json": true } }')).flag('list'), false);
+  const options = COMMANDS.flatMap((command) => command.options.map(({ name }) => name));
+  for (const { name } of COMMON_OPTIONS) equal(options.includes(name), false, name);
 });
 
 test('unknown names are refused with the nearest right one', (t) => {
