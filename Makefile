@@ -138,7 +138,7 @@ install: program man ## install below PREFIX=/usr/local (DESTDIR=... for package
 	install -d '$(DESTDIR)$(PREFIX)/lib/swarmboot' '$(DESTDIR)$(PREFIX)/bin'
 	cp -R build/lib/. '$(DESTDIR)$(PREFIX)/lib/swarmboot'
 	chmod -R u=rwX,go=rX '$(DESTDIR)$(PREFIX)/lib/swarmboot'
-	printf '#!/bin/sh\nexec %s/lib/swarmboot/node %s/lib/swarmboot/scripts/swarmboot.mjs "$$@"\n' '$(PREFIX)' '$(PREFIX)' \
+	printf '#!/bin/sh\nexec %s/lib/swarmboot/node --disable-warning=ExperimentalWarning %s/lib/swarmboot/scripts/swarmboot.mjs "$$@"\n' '$(PREFIX)' '$(PREFIX)' \
 	  > '$(DESTDIR)$(PREFIX)/bin/swarmboot'
 	chmod 755 '$(DESTDIR)$(PREFIX)/bin/swarmboot'
 	for page in swarmboot.1 swarmboot.json.5 swarmboot-agent.8; do \
