@@ -169,7 +169,7 @@ deb: packages-package program man ## build the Debian package build/deb/swarmboo
 	printf 'swarmboot (%s) unstable; urgency=medium\n\n  * Release %s.\n\n -- %s  %s\n' '$(VERSION)' '$(VERSION)' \
 	  "$$(sed -n 's/^Maintainer: //p' scripts/debian/control)" "$$(date --utc --rfc-email --date=@$(SOURCE_DATE_EPOCH))" \
 	  > build/deb/swarmboot/debian/changelog
-	cd build/deb/swarmboot && TOP='$(CURDIR)' COMPRESSION=$(COMPRESSION) dpkg-buildpackage --build=binary --no-sign
+	cd build/deb/swarmboot && TOP='$(CURDIR)' COMPRESSION='$(COMPRESSION)' dpkg-buildpackage --build=binary --no-sign
 
 deb-test: packages-package ## the Debian package under lintian and systemd-analyze, and installed, used, upgraded, purged in a small Debian, as root
 	rm -f build/deb/*~test*.deb
