@@ -18,9 +18,11 @@ PRODUCT_PACKAGES := \
   ipxe dnsmasq-base
 DEMO_PACKAGES := mmdebstrap uidmap
 TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin iproute2 openssl \
-  chromium prometheus
+  chromium prometheus mandoc groff-base
 BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2 \
   pxelinux syslinux-common grub-efi-amd64-bin grub-efi-amd64-signed
+# lintian, systemd-analyze and a small Debian judge the package that debhelper makes.
+PACKAGE_PACKAGES := debhelper lintian systemd man-db mmdebstrap iproute2
 BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat udpcast nftables iproute2
 
 # $(call need,PACKAGES): installs what is missing when root, else says how.
@@ -40,13 +42,14 @@ fi
 endef
 
 # Tests of a few seconds each, two at a time: two cores are what a small build machine has.
-TESTS = $(shell find test -name '*.test.ts' -not -path 'test/bench/*' -not -path 'test/boot/*' -not -path 'test/lab/*' | sort)
+TESTS = $(shell find test -name '*.test.ts' -not -path 'test/bench/*' -not -path 'test/boot/*' -not -path 'test/lab/*' -not -path 'test/package/*' | sort)
 NODE_TEST := node --test --test-concurrency=2
 
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
-.PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-bench \
-  check types lint tidy test sim sim-large boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch figures lab lab-test clean
+.PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-package packages-bench \
+  check types lint tidy test sim sim-large boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch figures lab lab-test \
+  program man install uninstall deb deb-test clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -63,6 +66,8 @@ packages-test:
 	@$(call need,$(PRODUCT_PACKAGES) $(TEST_PACKAGES))
 packages-boot:
 	@$(call need,$(PRODUCT_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES) $(BOOT_PACKAGES))
+packages-package:
+	@$(call need,$(PRODUCT_PACKAGES) $(PACKAGE_PACKAGES))
 packages-bench:
 	@$(call need,$(PRODUCT_PACKAGES) $(BENCH_PACKAGES))
 
@@ -104,9 +109,74 @@ agent: build/swarmboot-agent ## bundle the agent into one file and one executabl
 build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json
 	node scripts/build.ts
 
-manual: node_modules/.package-lock.json ## print the agent's table of parameters and the schema of disk layouts into docs
-	node scripts/manual.ts > docs/parameters.md
-	node scripts/manual.ts layout > docs/layout.schema.json
+MANUAL := parameters.md layout.schema.json swarmboot.schema.json
+manual: node_modules/.package-lock.json ## print the tables of parameters and the schemas of layouts and configuration into docs
+	for text in $(MANUAL); do node scripts/manual.ts $$text > docs/$$text; done
+
+# What an image server needs that has no source tree, and where it goes.
+VERSION := $(shell sed -n 's/^  "version": "\(.*\)",$$/\1/p' package.json)
+PREFIX := /usr/local
+DESTDIR :=
+UNITS = $(PREFIX)/lib/systemd/system
+# The date of manual pages and package: that of the last commit, so that the same tree gives the same bytes.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
+export SOURCE_DATE_EPOCH
+PROGRAM_SOURCES = $(shell find agent scripts initrd-builder -type f) package.json package-lock.json
+TEXTS := swarmboot.1 swarmboot.json.5 swarmboot-agent.8 completion.bash
+DOCS := README.md docs/admin.md docs/layouts.md docs/parameters.md docs/pxe.md docs/simulate.md
+
+program: build/lib/scripts/swarmboot.mjs ## pack the swarmboot command with its Node, the agent and its data into build/lib
+build/lib/scripts/swarmboot.mjs: $(PROGRAM_SOURCES) build/swarmboot-agent | node_modules/.package-lock.json
+	node scripts/pack.ts
+
+man: $(TEXTS:%=build/man/%) ## print the manual pages and the completion for bash into build/man
+build/man/%: $(PROGRAM_SOURCES) | node_modules/.package-lock.json
+	mkdir -p build/man
+	node scripts/manual.ts $* > $@
+
+install: program man ## install below PREFIX=/usr/local (DESTDIR=... for packages): command, manual, services; nothing is started
+	install -d '$(DESTDIR)$(PREFIX)/lib/swarmboot' '$(DESTDIR)$(PREFIX)/bin'
+	cp -R build/lib/. '$(DESTDIR)$(PREFIX)/lib/swarmboot'
+	chmod -R u=rwX,go=rX '$(DESTDIR)$(PREFIX)/lib/swarmboot'
+	printf '#!/bin/sh\nexec %s/lib/swarmboot/node --disable-warning=ExperimentalWarning %s/lib/swarmboot/scripts/swarmboot.mjs "$$@"\n' '$(PREFIX)' '$(PREFIX)' \
+	  > '$(DESTDIR)$(PREFIX)/bin/swarmboot'
+	chmod 755 '$(DESTDIR)$(PREFIX)/bin/swarmboot'
+	for page in swarmboot.1 swarmboot.json.5 swarmboot-agent.8; do \
+	  install -D -m 644 build/man/$$page "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page"; \
+	done
+	install -D -m 644 build/man/completion.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/swarmboot'
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/swarmboot' docs/layout.schema.json docs/swarmboot.schema.json
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/swarmboot' $(DOCS)
+	install -D -m 644 scripts/systemd/sysusers.conf '$(DESTDIR)$(PREFIX)/lib/sysusers.d/swarmboot.conf'
+	install -D -m 644 scripts/systemd/tmpfiles.conf '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/swarmboot.conf'
+	install -D -m 644 -t '$(DESTDIR)$(UNITS)' scripts/systemd/swarmboot-dnsmasq.service
+	sed 's|/usr/bin/swarmboot|$(PREFIX)/bin/swarmboot|' scripts/systemd/swarmboot.service > '$(DESTDIR)$(UNITS)/swarmboot.service'
+	chmod 644 '$(DESTDIR)$(UNITS)/swarmboot.service'
+
+uninstall: ## remove what install has put there; configuration and repository stay
+	rm -rf $(foreach name,lib share share/doc,'$(DESTDIR)$(PREFIX)/$(name)/swarmboot')
+	rm -f '$(DESTDIR)$(PREFIX)/bin/swarmboot' '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/swarmboot' \
+	  '$(DESTDIR)$(PREFIX)'/share/man/man[158]/swarmboot{.1,.json.5,-agent.8} \
+	  '$(DESTDIR)$(PREFIX)'/lib/{sysusers,tmpfiles}.d/swarmboot.conf '$(DESTDIR)$(UNITS)'/swarmboot{,-dnsmasq}.service
+
+# How dpkg-deb compresses: xz for a release.
+COMPRESSION := xz
+DEB := build/deb/swarmboot_$(VERSION)_amd64.deb
+deb: packages-package program man ## build the Debian package build/deb/swarmboot_VERSION_amd64.deb (COMPRESSION=none is quick)
+	rm -rf build/deb/swarmboot
+	mkdir -p build/deb/swarmboot
+	cp -R scripts/debian build/deb/swarmboot/debian
+	printf 'swarmboot (%s) unstable; urgency=medium\n\n  * Release %s.\n\n -- %s  %s\n' '$(VERSION)' '$(VERSION)' \
+	  "$$(sed -n 's/^Maintainer: //p' scripts/debian/control)" "$$(date --utc --rfc-email --date=@$(SOURCE_DATE_EPOCH))" \
+	  > build/deb/swarmboot/debian/changelog
+	cd build/deb/swarmboot && TOP='$(CURDIR)' COMPRESSION='$(COMPRESSION)' dpkg-buildpackage --build=binary --no-sign
+
+deb-test: packages-package ## the Debian package under lintian and systemd-analyze, and installed, used, upgraded, purged in a small Debian, as root
+	rm -f build/deb/*~test*.deb
+	$(MAKE) deb VERSION='$(VERSION)~test1' COMPRESSION='gzip -z1'
+	$(MAKE) deb VERSION='$(VERSION)~test2' COMPRESSION=none
+	node test/package/prepare.ts
+	$(OWN_ROOM) node --test test/package/*.test.ts
 
 demo: packages-demo node_modules/.package-lock.json build/swarmboot-agent ## a Debian on NODES=8 nodes of this machine (IMAGE=DIR, SIZE=1G, RATE=100 Mbit/s)
 	@node scripts/demo.ts

@@ -1,9 +1,9 @@
-// The frame of every subcommand: options declared as tables, parsed in this one place, help printed from the same
-// tables. What a subcommand does is its own file's business.
+// What a subcommand is, and the reading of its options: tables declare them, and all that is read or printed of them
+// comes from those tables. What a subcommand does is its own file's business.
 
 import type { Writable } from 'node:stream';
 import minimist from 'minimist';
-import { EXIT_STATUS, messageOf, SwarmbootError } from '../agent/core/errors.ts';
+import { SwarmbootError } from '../agent/core/errors.ts';
 
 /** One option of a subcommand: a row of its table. */
 export interface Option {
@@ -12,10 +12,15 @@ export interface Option {
   /** `list` may be given several times; `number` is zero or more. */
   readonly kind: 'text' | 'flag' | 'number' | 'list';
   readonly help: string;
-  /** What stands for the value in the help: `DIR`, `URL`. */
+  /** What stands for the value in the help: `DIR`, `URL`; in small letters the words themselves: `gpt|dos`. */
   readonly value?: string;
   readonly default?: string | number;
 }
+
+/** What a configuration file says of one option, checked by its kind. */
+export type Setting = string | number | boolean | readonly string[];
+/** What stands for options that the command line leaves out, by their names. */
+export type Settings = Readonly<Record<string, Setting>>;
 
 /** What was given, checked against the table. Asking for a name that the table lacks is our own fault. */
 export interface Arguments {
@@ -49,45 +54,6 @@ export interface Command {
   run(args: Arguments, terminal: Terminal): Promise<void>;
 }
 
-const HELP: Option = { name: 'help', kind: 'flag', help: 'print this and end' };
-
-/** Runs the subcommand that `argv` names and returns the exit status. The one catch of all subcommands. */
-export async function runCommand(
-  commands: readonly Command[],
-  version: string,
-  argv: readonly string[],
-  terminal: Terminal,
-): Promise<number> {
-  const [first = ''] = argv;
-  let speaker = 'swarmboot';
-  try {
-    if (first === '--version') return print(terminal, `swarmboot ${version}\n`);
-    if (first === '--help' || first === 'help') return print(terminal, overview(commands));
-    const names = commands.map((command) => command.name);
-    if (first === '') throw usage(`no command is given; one of: ${names.join(', ')}; see swarmboot --help`);
-    // Some commands have a name of two words: `initrd build`.
-    const given = [1, 2].map((words) => argv.slice(0, words).join(' '));
-    const command = commands.find(({ name }) => given.includes(name));
-    if (command === undefined) {
-      const meant = commands.some(({ name }) => name.startsWith(`${first} `)) ? given[1]! : first;
-      throw usage(`no command or option "${meant}"; ${suggestion(meant, names)}`);
-    }
-    speaker = `swarmboot ${command.name}`;
-    const args = parseArguments(argv.slice(command.name.split(' ').length), [...command.options, HELP]);
-    if (args.flag('help')) return print(terminal, helpOf(command));
-    await command.run(args, terminal);
-    return 0;
-  } catch (error) {
-    const fault = terminal.signal.aborted ? terminal.signal.reason : error;
-    if (fault instanceof SwarmbootError) {
-      terminal.err.write(`${speaker}: ${fault.message}\n`);
-      return EXIT_STATUS[fault.code];
-    }
-    terminal.err.write(`${speaker}: ${fault instanceof Error ? fault.stack : messageOf(fault)}\n`);
-    return 1;
-  }
-}
-
 /** A fault of the command line. */
 export function usage(message: string): SwarmbootError {
   return new SwarmbootError('usage', message);
@@ -105,13 +71,21 @@ export function expectWords<const Names extends readonly string[]>(
   return args.words as readonly string[] as { readonly [Index in keyof Names]: string };
 }
 
-/** Reads `argv` by the table. Throws a usage error for unknown options, missing, doubled and malformed values. */
-export function parseArguments(argv: readonly string[], options: readonly Option[]): Arguments {
+/**
+ * Reads `argv` by the table; `settings` stand in for what it leaves out. Throws a usage error for unknown options, missing,
+ * doubled and malformed values.
+ */
+export function parseArguments(
+  argv: readonly string[],
+  options: readonly Option[],
+  settings: Settings = {},
+): Arguments {
   const isFlag = (option: Option) => option.kind === 'flag';
   const names = (rows: readonly Option[]) => rows.map((row) => row.name);
   const parsed = minimist([...argv], {
     boolean: names(options.filter(isFlag)),
     string: ['_', ...names(options.filter((option) => !isFlag(option)))],
+    default: Object.fromEntries(names(options.filter(isFlag)).map((name) => [name, settings[name] === true])),
     unknown: (given) => {
       if (!given.startsWith('-') || given === '-') return true;
       const name = given.split('=')[0]!;
@@ -120,7 +94,8 @@ export function parseArguments(argv: readonly string[], options: readonly Option
   });
   const values = new Map<string, readonly string[]>();
   for (const option of options) {
-    if (!isFlag(option)) values.set(option.name, valuesOf(option, parsed[option.name]));
+    if (!isFlag(option))
+      values.set(option.name, valuesOf(option, parsed[option.name], settings[option.name]));
   }
   const single = (name: string) => values.get(name)?.[0];
   const row = (name: string) => options.find((option) => option.name === name);
@@ -136,9 +111,9 @@ export function parseArguments(argv: readonly string[], options: readonly Option
   };
 }
 
-/** The values given for one option, checked by its kind; none when it was not given. */
-function valuesOf(option: Option, given: unknown): readonly string[] {
-  if (given === undefined) return [];
+/** The values given for one option, checked by its kind; what is set when it was not given. */
+function valuesOf(option: Option, given: unknown, setting: Setting | undefined): readonly string[] {
+  if (given === undefined) return setting === undefined ? [] : [setting].flat().map(String);
   const list: unknown[] = Array.isArray(given) ? given : [given];
   if (list.length > 1 && option.kind !== 'list') throw usage(`--${option.name} is given more than once`);
   return list.map((value) => {
@@ -152,47 +127,21 @@ function valuesOf(option: Option, given: unknown): readonly string[] {
   });
 }
 
-function print(terminal: Terminal, text: string): number {
-  terminal.out.write(text);
-  return 0;
-}
-
-function overview(commands: readonly Command[]): string {
-  const rows = commands.map((command): [string, string] => [command.name, command.summary]);
-  return [
-    'usage: swarmboot COMMAND [options]\n\n',
-    columns(rows),
-    '\nswarmboot COMMAND --help tells the options of one; swarmboot --version the version.\n',
-  ].join('');
-}
-
-function helpOf(command: Command): string {
-  const rows = [...command.options, HELP].map((option): [string, string] => {
-    const fallback = option.default === undefined ? '' : ` (default ${option.default})`;
-    return [optionForm(option), option.help + fallback];
-  });
-  return `usage: swarmboot ${command.name} ${command.synopsis}\n\n${command.summary}\n\n${columns(rows)}`;
-}
-
 const dashed = (name: string) => `--${name}`;
 
-function optionForm(option: Option): string {
+/** The option as help shows it: `--repo DIR`. */
+export function optionForm(option: Option): string {
   if (option.kind === 'flag') return dashed(option.name);
   const value = option.value ?? (option.kind === 'number' ? 'NUMBER' : 'TEXT');
   return `${dashed(option.name)} ${value}${option.kind === 'list' ? '...' : ''}`;
 }
 
-function columns(rows: readonly [string, string][]): string {
-  const width = Math.max(...rows.map(([left]) => left.length));
-  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}\n`).join('');
-}
-
 /** Names the nearest of `names` when one is near, else all of them. */
-function suggestion(given: string, names: readonly string[]): string {
+export function suggestion(given: string, names: readonly string[]): string {
   const ranked = names.map((name): [number, string] => [editDistance(given, name), name]);
   const [distance, nearest] = ranked.reduce((best, next) => (next[0] < best[0] ? next : best));
   return distance <= Math.max(2, given.length / 3)
-    ? `did you mean ${nearest}? See --help`
+    ? `did you mean ${nearest}?`
     : `there are: ${names.join(', ')}`;
 }
 

@@ -11,7 +11,7 @@ import { type Command, expectWords } from './command.ts';
 export const inspect: Command = {
   name: 'inspect',
   synopsis: 'FILE.torrent|MAGNET|URL [--json]',
-  summary: 'tell the info hashes, files, pieces and trackers of a torrent; exit status 1 for a bad one',
+  summary: 'Tells the info hashes, files, pieces and trackers of a torrent, after every check of a download.',
   options: [{ name: 'json', kind: 'flag', help: 'print JSON' }],
   async run(args, terminal) {
     const [text] = expectWords(args, 'FILE.torrent|MAGNET|URL');

@@ -37,8 +37,8 @@ export const publish: Command = {
       value: 'DIR|TARBALL',
       help: 'the tree, or a tarball that is taken as it is',
     },
-    { name: 'kind', kind: 'text', value: 'KIND', help: 'image, boel or override' },
-    { name: 'compress', kind: 'text', value: 'HOW', help: 'zstd, gzip or none, for a tree (default zstd)' },
+    { name: 'kind', kind: 'text', value: KINDS.join('|'), help: 'what it is' },
+    { name: 'compress', kind: 'text', value: COMPRESSIONS.join('|'), help: 'for a tree (default zstd)' },
     {
       name: 'announce',
       kind: 'list',

@@ -54,7 +54,7 @@ const OPTIONS: readonly Option[] = [
 export const simulate: Command = {
   name: 'simulate',
   synopsis: '--nodes N --size SIZE --rate RATE [options]',
-  summary: 'tell how long an image takes to all nodes of a cluster, and what holds them up',
+  summary: 'Tells how long an image takes to all nodes of a cluster, and what holds them up.',
   options: OPTIONS,
   async run(args, terminal) {
     expectWords(args);

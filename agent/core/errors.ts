@@ -22,11 +22,35 @@ export const EXIT_STATUS = {
   report: 19,
   nodes: 20,
   build: 21,
-  memory: 22,
   check: 23,
 } as const;
 
 export type ErrorCode = keyof typeof EXIT_STATUS;
+
+/** What each exit status tells an admin; the manual is printed from it. */
+export const EXIT_MEANING: Readonly<Record<ErrorCode, string>> = {
+  torrent:
+    'a torrent or magnet link is wrong; or a fault of the program itself, which prints where it happened',
+  usage: 'the command line or the configuration file is wrong',
+  parameters: 'the parameters of an install are wrong',
+  catalog: 'the catalog of the image server cannot be had, or lacks what was asked for',
+  tracker: 'a tracker does not answer, or refuses',
+  staging: 'there is no place, or not enough, for what is downloaded',
+  archive: 'a tarball holds what no node would unpack, or is no tarball',
+  extract: 'a tree could not be unpacked where it belongs',
+  network: 'a port cannot be opened, or the other side cannot be reached',
+  repository: 'the repository cannot be read, written or believed',
+  missing: 'a file, a program or a publication that was named is not there',
+  interrupted: 'stopped by a signal',
+  layout: 'a disk layout is wrong, or there is none for this machine',
+  disk: 'the disks do not fit the layout, or a command for them failed',
+  system: 'the installed tree could not be made a system that starts by itself',
+  script: 'a script of the site failed',
+  report: 'a report of a node is wrong',
+  nodes: 'nodes.conf is wrong, or does not have that node',
+  build: 'BOEL binaries or RAM disk could not be built',
+  check: 'this machine is not fit for an install; nothing was written',
+};
 
 /** A fault of the world outside: what is wrong, where, and what to do next, in that order, in one message. */
 export class SwarmbootError extends Error {

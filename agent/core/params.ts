@@ -244,7 +244,8 @@ type Value<R> = R extends Row<infer T> ? (R extends { readonly initial: string }
 /** The parameters of one install, checked and frozen. Rates are bytes per second, times milliseconds. */
 export type Params = { readonly [K in keyof Table]: Value<Table[K]> };
 
-const ROWS: readonly (Row<unknown> & { readonly field: string })[] = Object.entries(TABLE).map(
+/** The table, row by row. */
+export const ROWS: readonly (Row<unknown> & { readonly field: string })[] = Object.entries(TABLE).map(
   ([field, entry]) => ({ ...entry, field }),
 );
 

@@ -1,18 +1,7 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { PassThrough } from 'node:stream';
 import test from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { SwarmbootError } from '../../agent/core/errors.ts';
-import {
-  type Arguments,
-  type Command,
-  expectWords,
-  type Option,
-  parseArguments,
-  runCommand,
-} from '../../scripts/command.ts';
+import { expectWords, type Option, parseArguments } from '../../scripts/command.ts';
 
 const OPTIONS: readonly Option[] = [
   { name: 'repo', kind: 'text', value: 'DIR', help: 'the repository', default: '/var/lib/swarmboot' },
@@ -82,69 +71,20 @@ test('a command gets exactly the words of its synopsis', () => {
   assert.throws(() => words('a', 'b'), /too many words: "b"/);
 });
 
-interface Outcome {
-  status: number;
-  out: string;
-  err: string;
-}
-
-async function run(
-  argv: readonly string[],
-  work: (args: Arguments) => void,
-  signal?: AbortSignal,
-): Promise<Outcome> {
-  const out = new PassThrough();
-  const err = new PassThrough();
-  const command: Command = {
-    name: 'greet',
-    synopsis: 'NAME',
-    summary: 'Greets.',
-    options: OPTIONS,
-    run: async (args) => work(args),
-  };
-  const terminal = { out, err, signal: signal ?? new AbortController().signal };
-  const status = await runCommand([command], '1.2.3', argv, terminal);
-  return { status, out: String(out.read() ?? ''), err: String(err.read() ?? '') };
-}
-
-const neverRuns = () => assert.fail('the command ran');
-
-test('help is printed for all and for each, from the tables', async () => {
-  const all = await run(['--help'], neverRuns);
-  assert.equal(all.status, 0);
-  assert.match(all.out, /greet +Greets\./);
-  const one = await run(['greet', '--help'], neverRuns);
-  assert.match(one.out, /usage: swarmboot greet NAME/);
-  assert.match(one.out, /--repo DIR +the repository \(default \/var\/lib\/swarmboot\)/);
-  assert.match(one.out, /--announce URL\.\.\. +a tracker/);
-  assert.equal((await run(['--version'], neverRuns)).out, 'swarmboot 1.2.3\n');
-});
-
-test('the exit status comes from the code of the fault', async () => {
-  const torrent = () => {
-    throw new SwarmbootError('torrent', 'bad; x.torrent; make it again');
-  };
-  assert.deepEqual(await run(['greet'], torrent), {
-    status: 1,
-    out: '',
-    err: 'swarmboot greet: bad; x.torrent; make it again\n',
-  });
-  const unknown = await run(['gret'], neverRuns);
-  assert.equal(unknown.status, 2);
-  assert.match(unknown.err, /did you mean greet/);
-  assert.equal((await run([], neverRuns)).status, 2);
-  const ours = await run(['greet'], () => assert.fail('ours'));
-  assert.equal(ours.status, 1);
-});
-
-test('a command that a signal stopped says so', async () => {
-  const reason = new SwarmbootError('interrupted', 'stopped by SIGINT');
-  const stopped = await run(['greet'], () => assert.fail('aborted'), AbortSignal.abort(reason));
-  assert.deepEqual([stopped.status, stopped.err], [14, 'swarmboot greet: stopped by SIGINT\n']);
-});
-
-test('the program itself lists its commands', async () => {
-  const program = fileURLToPath(new URL('../../scripts/swarmboot.ts', import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, [program, '--help']);
-  assert.match(stdout, /usage: swarmboot COMMAND/);
+test('settings stand in for what is not given, and only for that', () => {
+  const settings = { repo: '/srv/x', port: 8081, announce: ['udp://a', 'udp://b'], json: true };
+  const args = parseArguments([], OPTIONS, settings);
+  assert.equal(args.text('repo'), '/srv/x');
+  assert.equal(args.number('port'), 8081);
+  assert.deepEqual(args.list('announce'), ['udp://a', 'udp://b']);
+  assert.equal(args.flag('json'), true);
+  const given = parseArguments(
+    ['--repo=/y', '--port', '1', '--announce', 'udp://c', '--no-json'],
+    OPTIONS,
+    settings,
+  );
+  assert.equal(given.text('repo'), '/y');
+  assert.equal(given.number('port'), 1);
+  assert.deepEqual(given.list('announce'), ['udp://c']);
+  assert.equal(given.flag('json'), false);
 });

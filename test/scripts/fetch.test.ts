@@ -13,8 +13,8 @@ import { swarmHash } from '../../agent/core/torrent.ts';
 import { KIB } from '../../agent/core/units.ts';
 import { digests } from '../../agent/io/digest.ts';
 import { openStore } from '../../agent/io/store.ts';
-import { runCommand } from '../../scripts/command.ts';
 import { fetch as fetchCommand } from '../../scripts/fetch.ts';
+import { runCommand } from '../../scripts/program.ts';
 import { type Made, makeTorrent, noise, type Part, scratch } from '../content.ts';
 import { startEngine, startSeeder, startTracker } from '../nodes.ts';
 

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { describe, test } from 'node:test';
 import { hex } from '../../agent/core/units.ts';
-import { runCommand } from '../../scripts/command.ts';
 import { inspect } from '../../scripts/inspect.ts';
+import { runCommand } from '../../scripts/program.ts';
 import { makeTorrent, noise, scratch } from '../content.ts';
 
 /** Runs `swarmboot inspect` with these words. */

@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import { runCommand } from '../../scripts/command.ts';
 import { layoutCheck } from '../../scripts/layout.ts';
+import { runCommand } from '../../scripts/program.ts';
 import { scratch } from '../content.ts';
 import { BIOS, KEEP, MIRROR, ONE_DISK, ROOT, rule, text } from '../disks.ts';
 

@@ -2,7 +2,7 @@ import { deepEqual, equal, match } from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
 import { SwarmbootError } from '../../agent/core/errors.ts';
-import { runCommand } from '../../scripts/command.ts';
+import { runCommand } from '../../scripts/program.ts';
 import { simulate } from '../../scripts/simulate.ts';
 
 async function run(words: readonly string[], signal = new AbortController().signal) {
