@@ -211,8 +211,8 @@ figures: packages-bench node_modules/.package-lock.json ## draw docs/figures, th
 lab: packages-bench node_modules/.package-lock.json ## a shell beside machines on shaped links, as root (NODES=16 RATE=20mbit LOSS=1% SLOW=1:0.1 COMMAND=...)
 	@$(OWN_ROOM) node test/lab/shell.ts
 
-lab-test: packages-bench types ## the lab keeps what its links promise, as root: seconds
-	$(OWN_ROOM) node --test test/lab/*.test.ts
+lab-test: packages-bench types ## the lab keeps what its links promise; a slow link and a slow disk are told apart, as root: a minute
+	$(OWN_ROOM) node --test --test-concurrency=1 test/lab/*.test.ts
 
 clean: ## remove all that was built; node_modules stays
 	rm -rf build

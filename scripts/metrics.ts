@@ -12,6 +12,9 @@ import type { TrackerStats } from './tracker.ts';
 /** From a second to a night. */
 const SECONDS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 14_400];
 
+/** Of the defaults: gauges that are called like counters. */
+const MISNAMED = ['handles', 'requests', 'resources'].map((what) => `nodejs_active_${what}_total`);
+
 /** One publication as the first seeder sees it. */
 export interface SeededSight {
   readonly name: string;
@@ -36,6 +39,7 @@ export class Metrics {
   constructor(sources: MetricSources) {
     const registers = [this.#register];
     collectDefaultMetrics({ register: this.#register });
+    for (const name of MISNAMED) this.#register.removeSingleMetric(name);
     this.#installs = new Counter({
       name: 'swarmboot_installs_total',
       help: 'Installs that ended, by image and result: imaged or failed.',

@@ -34,7 +34,7 @@ export function loadPage(): PageFiles {
   const files = new Map<string, PageFile>();
   const add = (url: string, type: string, body: string) =>
     files.set(url, { type: `${type}; charset=utf-8`, body, headers: HEADERS });
-  const script = (file: string, code: string) => add(urlOf(file), 'text/javascript', code);
+  const script = (url: string, code: string) => add(url, 'text/javascript', code);
   const crawl = (file: string) => {
     if (files.has(urlOf(file))) return;
     const imports: string[] = [];
@@ -44,11 +44,11 @@ export function loadPage(): PageFiles {
         imports.push(resolve(dirname(file), name));
         return whole;
       }
-      const place = packageFile(name, module);
-      script(place, readFileSync(place, 'utf8'));
-      return `from '${urlOf(place)}'`;
+      const url = `/packages/${name}/${module}`;
+      script(url, readFileSync(packageFile(name, module), 'utf8'));
+      return `from '${url}'`;
     });
-    script(file, code);
+    script(urlOf(file), code);
     for (const next of imports) crawl(next);
   };
   const page = join(import.meta.dirname, 'page');

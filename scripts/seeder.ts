@@ -40,6 +40,8 @@ export class Seeder {
   readonly #options: SeederOptions;
   readonly #engine: Engine;
   readonly #seeded = new Map<string, Seeded>();
+  /** Why a publication is not seeded, as it was last told. */
+  readonly #refused = new Map<string, string>();
 
   private constructor(options: SeederOptions, engine: Engine) {
     this.#options = options;
@@ -95,10 +97,14 @@ export class Seeder {
       try {
         const seeded = await this.#seed(entry);
         this.#seeded.set(name, seeded);
+        this.#refused.delete(name);
         came.push(seeded);
       } catch (error) {
         if (!(error instanceof SwarmbootError)) throw error;
-        this.#options.log('not seeded', { name, reason: error.message });
+        if (this.#refused.get(name) !== error.message) {
+          this.#options.log('not seeded', { name, reason: error.message });
+        }
+        this.#refused.set(name, error.message);
       }
     }
     return { came, went };

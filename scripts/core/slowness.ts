@@ -43,6 +43,8 @@ export interface Typical {
   readonly stageMs: ReadonlyMap<string, Ms>;
   readonly fetchBytesPerSec: number;
   readonly writeBytesPerSec: number;
+  /** As tried before anything was written; null: of none. */
+  readonly diskBytesPerSec: number | null;
   readonly busyPercent: number;
   readonly peers: number;
   readonly retries: number;
@@ -80,6 +82,7 @@ export function typicalOf(done: readonly InstallFacts[]): Typical | null {
     stageMs: new Map([...names].map((name) => [name, median(durations.map((one) => one.get(name) ?? 0))])),
     fetchBytesPerSec: over(fetchRate),
     writeBytesPerSec: over(writeRate),
+    diskBytesPerSec: medianOrNull(done.flatMap(({ report }) => report?.diskBytesPerSec ?? [])),
     busyPercent: over(({ report }) => report?.busyPercent ?? 0),
     peers: over(({ peersMost }) => peersMost),
     retries: over(({ report }) => report?.retries ?? 0),
@@ -136,6 +139,9 @@ function fetchReasons(node: InstallFacts, typical: Typical): readonly Reason[] {
     reasons.push({ cause: 'peers', text: `it had ${peersMost} peers at most, elsewhere ${typical.peers}` });
   }
   if (reasons.length > 0) return reasons;
+  // What is fetched is written too: a slow disk holds up both.
+  const tried = triedDiskReason(node, typical);
+  if (tried !== null) return [tried];
   const rates = `${formatRate(fetchRate(node))} came, elsewhere ${formatRate(typical.fetchBytesPerSec)}`;
   return [{ cause: 'link', text: `link: ${rates}; look at its cable and switch port` }];
 }
@@ -151,7 +157,17 @@ function* linkReasons({ megabitPerSec, fullDuplex, mtu }: LinkSight, typical: Ty
   }
 }
 
+/** Its disk was slow before the install. */
+function triedDiskReason({ report }: InstallFacts, { diskBytesPerSec }: Typical): Reason | null {
+  const rate = report?.diskBytesPerSec ?? null;
+  if (rate === null || diskBytesPerSec === null || rate >= POOR * diskBytesPerSec) return null;
+  const rates = `${formatRate(rate)} were written in the check, elsewhere ${formatRate(diskBytesPerSec)}`;
+  return { cause: 'disk', text: `disk: ${rates}; look at its health` };
+}
+
 function diskReason(node: InstallFacts, typical: Typical): Reason {
+  const tried = triedDiskReason(node, typical);
+  if (tried !== null) return tried;
   const rate = writeRate(node);
   const lostMs = Math.max(
     0,

@@ -60,6 +60,15 @@ test('a slow extraction after an ordinary download is the disk', () => {
   match(reasons[0]!.text, /^disk: 4\.5 MiB\/s were written, elsewhere 18\.3 MiB\/s; look at its health$/);
 });
 
+test('a disk that was slow in the check is the reason for a slow download and a slow extraction', () => {
+  const report = { diskBytesPerSec: 8 * 2 ** 20 };
+  for (const at of [laterFrom('extract', 30_000), laterFrom('finish', 40_000)]) {
+    const [reason, ...others] = reasonsOf({ at, report });
+    equal(others.length, 0);
+    match(reason!.text, /^disk: 8\.0 MiB\/s were written in the check, elsewhere 286\.1 MiB\/s;/);
+  }
+});
+
 test('busy processors, few peers, damaged pieces and retries are told', () => {
   const at = laterFrom('extract', 30_000);
   const causes = (report: Story['report']) => reasonsOf({ at, report: report! }).map(({ cause }) => cause);
