@@ -5,7 +5,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { before, type TestContext, test } from 'node:test';
+import { before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { RunReport } from '../../scripts/core/runreport.ts';
 import { noise, scratch } from '../content.ts';
@@ -26,8 +26,8 @@ const PATIENCE_MS = 120_000;
 
 before(() => enterRoom('make lab-test'));
 
-/** A disk of its own that takes so many bytes per second from whoever is in the group; returns the group's folder. */
-function slowDisk(t: TestContext, folder: string, target: string): string {
+/** A disk of its own that takes so many bytes per second from whoever is in the group; `undo` is run backwards. */
+function slowDisk(folder: string, target: string, undo: (() => void)[]): string {
   if (!existsSync(join(THROTTLE, 'blkio.throttle.write_bps_device'))) {
     throw new Error(`${THROTTLE} cannot hold back a disk here: boot with systemd.unified_cgroup_hierarchy=0`);
   }
@@ -35,13 +35,13 @@ function slowDisk(t: TestContext, folder: string, target: string): string {
   execFileSync('/usr/bin/truncate', ['--size', '200M', file]);
   execFileSync('/usr/sbin/mkfs.ext4', ['-q', '-O', '^has_journal', file]);
   const device = execFileSync('/usr/sbin/losetup', ['--find', '--show', file]).toString().trim();
-  t.after(() => void execFileSync('/usr/sbin/losetup', ['--detach', device]));
+  undo.push(() => execFileSync('/usr/sbin/losetup', ['--detach', device]));
   // Written at once by who writes, or else the machine's own threads would do it, which nobody holds back.
   execFileSync('/usr/bin/mount', ['-o', 'sync', device, target]);
-  t.after(() => void execFileSync('/usr/bin/umount', [target]));
+  undo.push(() => execFileSync('/usr/bin/umount', [target]));
   const group = join(THROTTLE, `swarmboot-${process.pid}`);
   mkdirSync(group);
-  t.after(() => rmdirSync(group));
+  undo.push(() => rmdirSync(group));
   const { rdev } = statSync(device);
   writeFileSync(
     join(group, 'blkio.throttle.write_bps_device'),
@@ -51,6 +51,11 @@ function slowDisk(t: TestContext, folder: string, target: string): string {
 }
 
 test('the report names the node with the slow link and the one with the slow disk, each with its reason', async (t) => {
+  const undo: (() => void | Promise<void>)[] = [];
+  // Before the folder goes: a test's own clean-up runs in the order in which it was asked for.
+  t.after(async () => {
+    for (const step of undo.toReversed()) await step();
+  });
   const folder = scratch(t);
   const repo = join(folder, 'repo');
   const tree = join(folder, 'tree');
@@ -62,14 +67,14 @@ test('the report names the node with the slow link and the one with the slow dis
     index === SLOW_LINK ? LINK_BITS / 6 : LINK_BITS,
   );
   const lab = Lab.raise({ bitsPerSec, lossShare: 0 });
-  t.after(() => lab.close());
+  undo.push(() => lab.close());
   const [server, ...nodes] = lab.nodes as [LabNode, ...LabNode[]];
   const serving = new Program(
     process.execPath,
     [PROGRAM, 'serve', '--repo', repo, '--host', server.host],
     server,
   );
-  t.after(() => serving.stop());
+  undo.push(() => serving.stop());
   await serving.until('seeding', () => serving.output.includes('seeding image web'), PATIENCE_MS);
 
   const programs = nodes.map((node, index) => {
@@ -89,13 +94,13 @@ test('the report names the node with the slow link and the one with the slow dis
       BIND: node.host,
     };
     const words = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-    const group = number === SLOW_DISK ? slowDisk(t, folder, target) : null;
+    const group = number === SLOW_DISK ? slowDisk(folder, target, undo) : null;
     const held =
       group === null ? [] : ['/bin/sh', '-c', `echo $$ > ${group}/cgroup.procs; exec "$@"`, 'held'];
     const program = new Program(process.execPath, [AGENT, ...words], {
       launcher: [...node.launcher, ...held],
     });
-    t.after(() => program.stop());
+    undo.push(() => program.stop());
     return program;
   });
   await Promise.all(
