@@ -11,8 +11,10 @@ import { chosen, filters, NodeTable, type Wish } from './nodetable.ts';
 import { COLOURS, formatDuration, formatRate, formatShare } from './words.ts';
 
 const MIB = 2 ** 20;
-/** Grid and table follow the cluster at most so often: a thousand nodes change all the time. */
-const DRAW_MS = 500;
+/** How often the numbers and the table follow the cluster: a thousand nodes change all the time. */
+const DRAW_MS = 1000;
+/** Cells that are painted between two frames, so that a click need not wait for them all. */
+const CELLS_PER_FRAME = 60;
 
 /** What a view is to the page: an element, and what ends its work. */
 export interface View {
@@ -36,7 +38,9 @@ export class ClusterView implements View {
   readonly #unlisten: () => void;
   #wish: Wish = { words: '', state: '' };
   #chart: { id: string; chart: Chart } | null = null;
-  #changed: Set<string> | null = new Set();
+  /** Cells that are not as their nodes are. */
+  readonly #unpainted = new Set<string>();
+  #frame = 0;
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(live: Live) {
@@ -44,7 +48,6 @@ export class ClusterView implements View {
     this.#table = new NodeTable(() => this.#draw());
     this.#filters = filters((wish) => {
       this.#wish = wish;
-      this.#changed = null;
       this.#draw();
     });
     this.element = el(
@@ -60,7 +63,6 @@ export class ClusterView implements View {
       this.#table.element,
     );
     this.#unlisten = live.listen(() => this.#follow());
-    this.#changed = null;
     this.#draw();
   }
 
@@ -71,14 +73,26 @@ export class ClusterView implements View {
   end(): void {
     this.#unlisten();
     if (this.#timer !== null) clearTimeout(this.#timer);
+    cancelAnimationFrame(this.#frame);
     this.#chart?.chart.destroy();
   }
 
   #follow(): void {
-    const { changed } = this.#live;
-    if (changed === null || this.#changed === null) this.#changed = null;
-    else for (const mac of changed) this.#changed.add(mac);
+    const { changed, nodes } = this.#live;
+    for (const mac of changed ?? nodes.keys()) this.#unpainted.add(mac);
+    if (this.#frame === 0) this.#frame = requestAnimationFrame(() => this.#paint());
     this.#timer ??= setTimeout(() => this.#draw(), DRAW_MS);
+  }
+
+  #paint(): void {
+    let count = 0;
+    for (const mac of this.#unpainted) {
+      this.#unpainted.delete(mac);
+      const node = this.#live.nodes.get(mac);
+      if (node !== undefined) this.#grid.paint(node);
+      if (++count === CELLS_PER_FRAME) break;
+    }
+    this.#frame = this.#unpainted.size === 0 ? 0 : requestAnimationFrame(() => this.#paint());
   }
 
   #draw(): void {
@@ -97,8 +111,7 @@ export class ClusterView implements View {
     );
     this.#showRuns(picture.runs);
     const shown = chosen(nodes.values(), this.#wish);
-    this.#grid.show(nodes, shown, this.#changed);
-    this.#changed = new Set();
+    this.#grid.show(nodes, shown);
     this.#table.show(shown, picture.at);
   }
 

@@ -5,33 +5,30 @@ import type { ClusterNode } from '../core/cluster.ts';
 import { el, fill, setText } from './dom.ts';
 import { colourOf } from './words.ts';
 
-/** With more nodes than these the cells are small. */
+/** With more nodes than these the cells are small, and have the end of the name. */
 const MANY = 300;
+const SHORT = 4;
 
 export class Grid {
   readonly element = el('div', { class: 'grid', role: 'group', 'aria-label': 'All nodes' });
   /** In the order in which they stand. */
   #cells = new Map<string, HTMLAnchorElement>();
+  #many = false;
 
   constructor() {
     this.element.addEventListener('keydown', (event) => this.#move(event));
   }
 
-  /**
-   * Has a cell for each of `nodes` and shows those of `shown`, which is in the same order; `changed` names those that are
-   * not as they were, null all.
-   */
-  show(
-    nodes: ReadonlyMap<string, ClusterNode>,
-    shown: readonly ClusterNode[],
-    changed: ReadonlySet<string> | null,
-  ): void {
-    this.#fit(nodes);
-    for (const mac of changed ?? nodes.keys()) {
-      const node = nodes.get(mac);
-      if (node !== undefined) paint(this.#cells.get(mac)!, node);
-    }
-    this.element.classList.toggle('many', shown.length > MANY);
+  /** The node is not as it was. */
+  paint(node: ClusterNode): void {
+    const cell = this.#cells.get(node.mac);
+    if (cell !== undefined) paint(cell, node, this.#many);
+  }
+
+  /** Has a cell for each of `nodes`, and shows those of `shown`, which is in the same order. */
+  show(nodes: ReadonlyMap<string, ClusterNode>, shown: readonly ClusterNode[]): void {
+    const many = shown.length > MANY;
+    this.#fit(nodes, many);
     let next = 0;
     for (const [mac, cell] of this.#cells) {
       const hidden = shown[next]?.mac !== mac;
@@ -43,14 +40,19 @@ export class Grid {
   }
 
   /** Makes the cells those of these nodes. Most of the time they are, and nothing is touched. */
-  #fit(nodes: ReadonlyMap<string, ClusterNode>): void {
+  #fit(nodes: ReadonlyMap<string, ClusterNode>, many: boolean): void {
+    if (many !== this.#many) {
+      this.#many = many;
+      this.element.classList.toggle('many', many);
+      for (const node of nodes.values()) this.paint(node);
+    }
     const [have, want] = [[...this.#cells.keys()], [...nodes.keys()]];
     if (have.length === want.length && want.every((mac, index) => have[index] === mac)) return;
     const cells = new Map<string, HTMLAnchorElement>();
     for (const [mac, node] of nodes) {
       const known = this.#cells.get(mac);
-      const cell = known ?? el('a', { href: `#/node/${mac}`, tabindex: -1 }, el('i'), el('span'));
-      if (known === undefined) paint(cell, node);
+      const cell = known ?? el('a', { href: `#/node/${mac}`, tabindex: -1 });
+      if (known === undefined) paint(cell, node, many);
       cells.set(mac, cell);
     }
     this.#cells = cells;
@@ -75,7 +77,7 @@ export class Grid {
 }
 
 /** Touches only what is not as it was: a thousand cells change all the time. */
-function paint(cell: HTMLAnchorElement, node: ClusterNode): void {
+function paint(cell: HTMLAnchorElement, node: ClusterNode, short: boolean): void {
   const label = `${node.name}: ${node.phrase}${node.stage === '' ? '' : `, ${node.stage}`}`;
   if (cell.title !== label) {
     cell.title = label;
@@ -83,8 +85,8 @@ function paint(cell: HTMLAnchorElement, node: ClusterNode): void {
   }
   const colour = `cell ${colourOf(node)}`;
   if (cell.className !== colour) cell.className = colour;
-  const [bar, text] = [cell.firstElementChild as HTMLElement, cell.lastElementChild!];
-  const share = `scaleY(${node.state === 'installing' ? node.percent / 100 : 1})`;
-  if (bar.style.transform !== share) bar.style.transform = share;
-  setText(text, node.name);
+  // One element without parts of its own: each that is clipped, turned or seen through costs a browser a layer.
+  const share = `${node.state === 'installing' ? node.percent : 100}%`;
+  if (cell.style.getPropertyValue('--share') !== share) cell.style.setProperty('--share', share);
+  setText(cell, short ? node.name.slice(-SHORT) : node.name);
 }

@@ -5,7 +5,7 @@ import type { ClusterNode } from '../core/cluster.ts';
 import { el, fill, setText } from './dom.ts';
 import { colourOf, formatAgo, formatDuration, formatRate } from './words.ts';
 
-const ROWS = 100;
+const ROWS = 50;
 
 interface Column {
   readonly name: string;
