@@ -123,7 +123,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 export SOURCE_DATE_EPOCH
 PROGRAM_SOURCES = $(shell find agent scripts initrd-builder -type f) package.json package-lock.json
 TEXTS := swarmboot.1 swarmboot.json.5 swarmboot-agent.8 completion.bash
-DOCS := README.md docs/admin.md docs/layouts.md docs/parameters.md docs/pxe.md docs/simulate.md
+DOCS := README.md docs/admin.md docs/layouts.md docs/parameters.md docs/pxe.md docs/simulate.md docs/watch.md
 
 program: build/lib/scripts/swarmboot.mjs ## pack the swarmboot command with its Node, the agent and its data into build/lib
 build/lib/scripts/swarmboot.mjs: $(PROGRAM_SOURCES) build/swarmboot-agent | node_modules/.package-lock.json
@@ -145,7 +145,7 @@ install: program man ## install below PREFIX=/usr/local (DESTDIR=... for package
 	  install -D -m 644 build/man/$$page "$(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$page"; \
 	done
 	install -D -m 644 build/man/completion.bash '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/swarmboot'
-	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/swarmboot' docs/layout.schema.json docs/swarmboot.schema.json
+	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/swarmboot' docs/layout.schema.json docs/swarmboot.schema.json docs/grafana.json
 	install -D -m 644 -t '$(DESTDIR)$(PREFIX)/share/doc/swarmboot' $(DOCS)
 	install -D -m 644 scripts/systemd/sysusers.conf '$(DESTDIR)$(PREFIX)/lib/sysusers.d/swarmboot.conf'
 	install -D -m 644 scripts/systemd/tmpfiles.conf '$(DESTDIR)$(PREFIX)/lib/tmpfiles.d/swarmboot.conf'

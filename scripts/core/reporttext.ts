@@ -20,7 +20,7 @@ export function reportRows(report: RunReport): readonly (readonly [string, strin
   ];
   const { linkBytesPerSec, linkFrom, boundMs, efficiency, linkShare, leftMs } = report;
   if (linkBytesPerSec !== null && boundMs !== null) {
-    const from = linkFrom === 'seen' ? 'the best rate seen' : 'as negotiated';
+    const from = linkFrom === 'seen' ? 'the best that was seen' : 'as negotiated';
     rows.push(['at best', `${formatSeconds(boundMs)} at ${formatRate(linkBytesPerSec)} a node (${from})`]);
   }
   if (efficiency !== null)

@@ -56,7 +56,7 @@ export interface RunReport {
   readonly fixed: Spread | null;
   /** What a node's link carries of content; null: nobody says. */
   readonly linkBytesPerSec: number | null;
-  /** `negotiated` by the links, or the best rate that was `seen` at a node. */
+  /** `negotiated` by the links, or `seen`: the best rate of the median node. */
   readonly linkFrom: 'negotiated' | 'seen' | null;
   /** T*, the least time in which so many nodes can have the image; null without a rate. */
   readonly boundMs: Ms | null;
@@ -149,7 +149,8 @@ function linkRate(nodes: readonly InstallFacts[]) {
   if (negotiated.length > 0) {
     return { bytesPerSec: content(median(negotiated)), from: 'negotiated' as const };
   }
-  const seen = nodes.reduce((most, node) => Math.max(most, node.downMostBytesPerSec), 0);
+  // The best moment of the median node: that of the luckiest one says more of chance than of links.
+  const seen = median(nodes.map(({ downMostBytesPerSec }) => downMostBytesPerSec));
   return seen > 0 ? { bytesPerSec: seen, from: 'seen' as const } : null;
 }
 

@@ -17,6 +17,8 @@ export interface ChartOptions {
   readonly lines: readonly Line[];
   /** Divides what is given. */
   readonly scale: number;
+  /** Draws on where nothing was told for a moment, as of a node that reports every two seconds. */
+  readonly spanGaps?: boolean;
 }
 
 const HEIGHT = 240;
@@ -106,6 +108,7 @@ export class Chart {
             width: 2,
             ...(line.dash === undefined ? {} : { dash: [...line.dash] }),
             points: { show: false },
+            spanGaps: this.#options.spanGaps ?? false,
             value: (_, value) => (value === null ? '-' : `${value.toFixed(1)} ${unit}`),
           }),
         ),

@@ -40,6 +40,7 @@ export class NodeView implements View {
       title: 'This node',
       unit: 'MiB/s',
       scale: MIB,
+      spanGaps: true,
       lines: [
         { label: 'received', colour: '--line-1' },
         { label: 'given', colour: '--line-2', dash: [8, 4] },

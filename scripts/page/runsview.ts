@@ -105,6 +105,7 @@ export class RunView implements View {
       title: 'Received by single nodes: first, median, slow, last',
       unit: 'MiB/s',
       scale: MIB,
+      spanGaps: true,
       lines: chosenNodes(report, nodes).map(({ name }, index) => ({ label: name, colour: COLOURS[index]! })),
     });
     this.#charts.push(chart, single);
