@@ -116,7 +116,7 @@ function describeRun({ report, rates }: ClusterRun): string {
   const parts = [
     `run ${report.id}: ${counts.imaged + counts.installed} of ${total} have the image after ${formatDuration(elapsedMs)}`,
     leftMs === null ? '' : `about ${formatDuration(leftMs)} left`,
-    linkShare === null ? '' : `links ${Math.round(100 * linkShare)} % full`,
+    linkShare === null ? '' : `efficiency ${Math.round(100 * linkShare)} % so far`,
     `first seeder ${formatRate(rates.seederBytesPerSec)}, ${seederCopies.toFixed(2)} images`,
   ];
   return parts.filter(Boolean).join(', ');

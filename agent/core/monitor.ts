@@ -115,6 +115,15 @@ export function statusOf(stage: StageName, percent: number, failed: boolean): nu
   return STATUS_OF_STAGE[stage] ?? Math.max(least, Math.min(99, Math.floor(percent)));
 }
 
+/** Of a brief message: it fits into one packet, with what HTTP puts around it. */
+const BRIEF_TEXT_MAX = 300;
+
+/** The state alone, for a network on which larger messages get lost. */
+export function briefMessage(message: Message): Message {
+  const text = message.text.slice(0, BRIEF_TEXT_MAX);
+  return { ...message, text, stages: [], report: null, inventory: null, log: [], logFrom: 0 };
+}
+
 /** Whether the newer of two messages tells of more than progress. */
 export function isNews(older: Message, newer: Message): boolean {
   // From 1 to 99 the status is the percentage of the progress.

@@ -5,6 +5,7 @@ import { Agent as HttpAgent, type IncomingHttpHeaders, request as requestHttp } 
 import { text } from 'node:stream/consumers';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
 import {
+  briefMessage,
   encodeMessage,
   followed,
   isNews,
@@ -76,6 +77,8 @@ export class Monitor {
       }
       this.#next = this.#next === null ? message : followed(message, this.#next);
       const waitMs = RETRY_WAITS_MS[Math.min(failures++, RETRY_WAITS_MS.length - 1)]!;
+      // That it failed, and why, is worth a packet of its own; the whole of it remains to be sent.
+      if (message.status < 0) await this.#post(briefMessage(message));
       await this.#pause(this.#hurried ? HURRY_WAIT_MS : waitMs);
     }
     this.#work = null;

@@ -214,7 +214,7 @@ function runFacts({ report }: ClusterRun): HTMLElement {
       ['on disk', `${done} of ${total}`],
       ['time left', leftMs === null ? '-' : formatDuration(leftMs)],
       ['so far', formatDuration(elapsedMs)],
-      ['links full', formatShare(linkShare)],
+      ['efficiency so far', formatShare(linkShare)],
       ['first seeder sent', `${seederCopies.toFixed(2)} images`],
     ]),
   );

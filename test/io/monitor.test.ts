@@ -102,6 +102,36 @@ test('a server that wants to hear of it after a while does', async (t) => {
   }
 });
 
+test('where large messages get lost, a failure and its reason get through', async (t) => {
+  const small: Message[] = [];
+  const server = http.createServer((request, response) => {
+    let text = '';
+    request.on('data', (chunk) => {
+      text += chunk;
+    });
+    request.on('end', () => {
+      if (text.length > 900) return void request.socket.destroy();
+      small.push(parseMessage(text));
+      response.writeHead(204).end();
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const monitor = new Monitor(new URL(`http://127.0.0.1:${port}`));
+  const log = lines(...Array<string>(50).fill('a line of some length'));
+  monitor.send(
+    message({ status: -1, text: `large packets get lost\n${'x'.repeat(2000)}`, inventory: INVENTORY, log }),
+  );
+  await monitor.flush(300);
+  ok(small.length > 0);
+  deepEqual([small[0]!.status, small[0]!.text.split('\n')[0]], [-1, 'large packets get lost']);
+});
+
 test('flush gives up when its time is over, and nothing throws', async () => {
   const monitor = new Monitor(new URL('http://127.0.0.1:9'));
   monitor.send(message());
