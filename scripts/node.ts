@@ -134,7 +134,9 @@ async function readStandings(repo: string, problem: (text: string) => void): Pro
 
 async function findMachine(repo: string, word: string, terminal: Terminal): Promise<Standing> {
   const standings = await readStandings(repo, (text) => terminal.err.write(`${text}\n`));
-  const found = standings.find(({ mac, node }) => node?.name === word || mac === parseMac(word));
+  // One that is not in nodes.conf goes by the name that it gives itself, as on the page.
+  const nameOf = ({ node, record }: Standing) => node?.name ?? record?.message.host;
+  const found = standings.find((one) => nameOf(one) === word || one.mac === parseMac(word));
   if (found === undefined) throw fault(`nothing is known of "${word}"`, 'see swarmboot node list');
   return found;
 }
