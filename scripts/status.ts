@@ -15,6 +15,8 @@ import { formatTable } from './table.ts';
 const DRAW_MS: Ms = 2000;
 const ANSWER_MS: Ms = 10_000;
 const SHOWN_LINES = 20;
+/** What a line of the table takes beside the state of a node. */
+const OTHER_COLUMNS = 72;
 /** Erases the screen and goes to its top (ECMA-48). */
 const CLEAR = '\x1b[2J\x1b[H';
 
@@ -72,13 +74,22 @@ async function ask(server: string, path: string, signal: AbortSignal): Promise<u
   }
 }
 
-/** Lines that a screen has room for below the head; all of them elsewhere. */
-function roomOf({ out }: Terminal): number {
-  return 'rows' in out && typeof out.rows === 'number' ? Math.max(5, out.rows - 8) : Number.POSITIVE_INFINITY;
+/** What a screen has room for below the head: nodes, and characters of a state. Elsewhere all nodes. */
+interface Room {
+  readonly nodes: number;
+  readonly phrase: number;
 }
 
-/** The cluster in lines; of more nodes than `room` those that want looking at come first. */
-export function formatCluster(cluster: Cluster, room: number): string {
+function roomOf({ out }: Terminal): Room {
+  const [rows, columns] = ['rows', 'columns'].map((key) => Reflect.get(out, key) as unknown);
+  return {
+    nodes: typeof rows === 'number' ? Math.max(5, rows - 8) : Number.POSITIVE_INFINITY,
+    phrase: typeof columns === 'number' ? Math.max(20, columns - OTHER_COLUMNS) : 60,
+  };
+}
+
+/** The cluster in lines; of more nodes than there is room for those that want looking at come first. */
+function formatCluster(cluster: Cluster, room: Room): string {
   const { counts, nodes, runs, downBytesPerSec, upBytesPerSec, at } = cluster;
   const standing = NODE_STATES.filter((state) => counts[state] > 0).map(
     (state) => `${counts[state]} ${state}`,
@@ -94,10 +105,10 @@ export function formatCluster(cluster: Cluster, room: number): string {
     (a, b) => order(a) - order(b) || a.percent - b.percent || (a.name < b.name ? -1 : 1),
   );
   const rows = sorted
-    .slice(0, room)
+    .slice(0, room.nodes)
     .map((node) => [
       plainText(node.name),
-      plainText(node.phrase).slice(0, 60),
+      plainText(node.phrase).slice(0, room.phrase),
       plainText(node.stage),
       `${Math.floor(node.percent)} %`,
       formatRate(node.downBytesPerSec),
@@ -123,7 +134,7 @@ function describeRun({ report, rates }: ClusterRun): string {
 }
 
 /** One machine in lines. */
-export function formatDetail({ node, listed, record, install, log }: NodeDetail): string {
+function formatDetail({ node, listed, record, install, log }: NodeDetail): string {
   const rows: [string, string][] = [
     ['state', node.phrase],
     ['last seen', formatTime(node.heard ?? undefined)],

@@ -117,5 +117,7 @@ install i2
   const json = (await logs('node001', '--json')).out.trimEnd().split('\n');
   assert.deepEqual(JSON.parse(json[0]!), { at: AT, install: 'i1', atMs: 0, text: 'disks ...' });
   assert.equal((await logs('node002')).out, '');
+  await say({ mac: mac(9), host: 'stranger', install: 'i9', log: lines('here I am') });
+  assert.match((await logs('stranger')).out, /here I am/);
   assert.match((await logs('node009')).err, /nothing is known of "node009"; see swarmboot node list/);
 });
