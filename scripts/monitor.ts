@@ -10,7 +10,7 @@ import { Nodes } from './core/nodes.ts';
 import { reportOf } from './core/runreport.ts';
 import { Logs, readLog } from './logs.ts';
 import { armedFolder, Records, readArmed } from './nodes.ts';
-import { absent } from './repository.ts';
+import { absent, attempt } from './repository.ts';
 import { type ImageSource, Runs } from './runs.ts';
 
 /** Messages of mere progress that one server takes per second, and the least that a node waits between two of its. */
@@ -62,7 +62,8 @@ export class ClusterMonitor {
 
   /** Looks at who is armed. Throws SwarmbootError('repository'). */
   async follow(): Promise<void> {
-    const stat = await fs.stat(armedFolder(this.#repo)).catch(absent);
+    const folder = armedFolder(this.#repo);
+    const stat = await attempt(`read ${folder}`, () => fs.stat(folder).catch(absent));
     const fresh = stat !== undefined && Date.now() - stat.mtimeMs < TICK_MS;
     const state = stat === undefined ? 'none' : `${stat.ino} ${stat.mtimeMs}`;
     if (state === this.#armedState && !fresh) return;

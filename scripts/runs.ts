@@ -60,9 +60,14 @@ export class Runs {
   ): Promise<Runs> {
     const runs = new Runs(repo, imageOf, problem);
     const now = Date.now();
-    for (const head of await listRuns(repo, problem)) {
-      if (now - head.beganAt - head.untilMs < RECENT_MS)
-        runs.#recent.unshift(Run.from(await readRun(repo, head.id)));
+    for (const { id, beganAt, untilMs } of await listRuns(repo, problem)) {
+      if (now - beganAt - untilMs >= RECENT_MS) continue;
+      try {
+        runs.#recent.unshift(Run.from(await readRun(repo, id)));
+      } catch (error) {
+        // Nodes can be installed all the same.
+        problem(messageOf(error));
+      }
     }
     for (const { at, message } of records) {
       const run = runs.#recent.find((one) => message.install !== null && one.has(message.install));

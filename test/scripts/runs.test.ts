@@ -80,6 +80,21 @@ test('a file that is no run is told of and left alone, and the others are listed
   await rejects(readRun(repo, 'none'), (error) => error instanceof SwarmbootError);
 });
 
+test('a run that breaks off keeps no server from starting', async (t) => {
+  const repo = scratch(t);
+  const before = await open(repo);
+  before.take(lastMessage({ number: 1 }).message, 'node1', Date.now());
+  const { id } = before.recent[0]!;
+  await before.close();
+  const place = join(repo, 'runs', `${id}.jsonl`);
+  writeFileSync(place, readFileSync(place, 'utf8').slice(0, -20));
+  const told: string[] = [];
+  const after = await Runs.open(repo, [], imageOf, (text) => void told.push(text));
+  deepEqual([after.recent.length, told.length], [0, 1]);
+  ok(told[0]!.includes(`${id}.jsonl is no run`), told[0]!);
+  await after.close();
+});
+
 test('no id leads out of the folder of runs', async (t) => {
   const repo = scratch(t);
   writeFileSync(join(repo, 'secret-20260131T120000Z.jsonl'), '{"format":1,"id":"x"}\n');
