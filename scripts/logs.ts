@@ -13,6 +13,7 @@ import { absent, attempt } from './repository.ts';
 /** An install has some hundreds of lines. */
 const FILE_BYTES_MAX = MIB;
 const LOOK_MS: Ms = 500;
+const GAP = /^\(lines missing here: (\d+)\)$/;
 
 /** What one message adds to a log. */
 export interface LogPart {
@@ -61,6 +62,12 @@ export async function readLog(repo: string, mac: string): Promise<readonly LogEn
     Promise.all([`${place}.1`, place].map((file) => fs.readFile(file, 'utf8').catch(absent))),
   );
   return texts.flatMap((text) => parseEntries(text ?? ''));
+}
+
+/** How many lines of an install have come, by what is kept; gaps count what they say. Throws SwarmbootError('repository'). */
+export async function countLines(repo: string, mac: string, install: string): Promise<number> {
+  const entries = (await readLog(repo, mac)).filter((entry) => entry.install === install);
+  return entries.reduce((sum, { text }) => sum + Number(GAP.exec(text)?.[1] ?? 1), 0);
 }
 
 /** All lines that are kept, then each that comes, until `signal` says so. Throws SwarmbootError('repository'). */

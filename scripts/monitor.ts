@@ -8,7 +8,7 @@ import { type Known, LOST_MS, type NodeRecord, recorded } from './core/board.ts'
 import { type Cluster, type ClusterNode, clusterNode, clusterOf, type NodeDetail } from './core/cluster.ts';
 import { Nodes } from './core/nodes.ts';
 import { reportOf } from './core/runreport.ts';
-import { Logs, readLog } from './logs.ts';
+import { countLines, Logs, readLog } from './logs.ts';
 import { armedFolder, Records, readArmed } from './nodes.ts';
 import { absent, attempt } from './repository.ts';
 import { type ImageSource, Runs } from './runs.ts';
@@ -19,6 +19,8 @@ const REPORT_MS: Ms = 2000;
 /** A node counts as one that reports for so long after its last message. */
 const REPORTING_MS: Ms = 30_000;
 const SAMPLE_MS: Ms = 1000;
+/** An install that has said nothing for so long does not go on. */
+const RECENT_MS: Ms = 3_600_000;
 /** A folder that has changed just now may change again within the same tick of its file system's clock. */
 const TICK_MS: Ms = 2000;
 const LOG_LINES_SHOWN = 500;
@@ -52,6 +54,14 @@ export class ClusterMonitor {
     say: (line: string) => void,
   ): Promise<ClusterMonitor> {
     const records = await Records.open(repo, say);
+    // A server that was killed had answered for lines which its records on disk do not know of yet.
+    const recent = new Date(Date.now() - RECENT_MS).toISOString();
+    for (const record of [...records.all()]) {
+      const { mac, install } = record.message;
+      if (install === null || record.at < recent) continue;
+      const kept = await countLines(repo, mac, install);
+      if (kept > record.logLines) records.add({ ...record, logLines: kept }, true);
+    }
     return new ClusterMonitor(repo, records, await Runs.open(repo, records.all(), imageOf, say));
   }
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeMessage, type Message } from '../../agent/core/monitor.ts';
-import type { Cluster, ClusterChange } from '../../scripts/core/cluster.ts';
+import type { Cluster, ClusterChange, NodeDetail } from '../../scripts/core/cluster.ts';
 import { arm } from '../../scripts/nodes.ts';
 import { noise, scratch } from '../content.ts';
 import { INVENTORY, lines, message } from '../core/messages.ts';
@@ -175,6 +175,30 @@ test('a server that is killed and comes back knows its nodes, their run and thei
     ['node2', 'imaged'],
   ]);
   assert.equal(runs[0]!.report.counts.installing, 1);
+});
+
+test('a server that was killed before it wrote what it had answered neither repeats nor misses a line', async (t) => {
+  const { repo, server, say } = await watched(t);
+  const told = (logFrom: number, ...texts: string[]) =>
+    message({ mac: macOf(1), install: 'i1', log: lines(...texts), logFrom });
+  await say(told(0, 'one', 'two'));
+  const place = join(repo, 'reports', '525400090001.json');
+  while (!existsSync(place)) await sleep(10, undefined, { signal: t.signal });
+  // Mere progress: in the log at once, in the record later.
+  await say(told(2, 'three'));
+  server.child.kill('SIGKILL');
+  await once(server.child, 'close');
+  const again = await serveRepository(t, repo);
+  // The answer to the last one may have been lost, and then come the next.
+  for (const next of [told(2, 'three'), told(3, 'four')]) {
+    const body = encodeMessage(next);
+    assert.equal((await fetch(`${again.url}/reports`, { method: 'POST', body })).status, 204);
+  }
+  const detail = (await (await fetch(`${again.url}/nodes/${macOf(1)}.json`)).json()) as NodeDetail;
+  assert.deepEqual(
+    detail.log.map(({ text }) => text),
+    ['one', 'two', 'three', 'four'],
+  );
 });
 
 test('status shows the cluster and one machine, as text and as JSON', async (t) => {
