@@ -36,6 +36,8 @@ const SHOWN_PER_UNSENT = 8;
 
 /** Who takes longer to spread a piece than all do on average, by this factor, gets fewer. */
 const SLOW_FACTOR = 1.3;
+/** Who takes longer by this factor gets none of the last pieces. */
+const LATE_FACTOR = 1.2;
 /** Weight of one more piece in the average time of a peer, and of all. */
 const [PEER_WEIGHT, ALL_WEIGHT] = [0.2, 0.02];
 
@@ -54,6 +56,9 @@ export class SuperSeed {
   readonly #spreader: Int32Array;
   /** When each piece had gone out; 0 before. */
   readonly #sentAt: Float64Array;
+  /** How many have, and since when. */
+  #sentCount = 0;
+  #sentFrom: Ms = 0;
   /** The average of all. */
   #spreadMs: Ms = 0;
   /** Pieces on their way, oldest first. */
@@ -110,6 +115,7 @@ export class SuperSeed {
     if (shown.unsentBytes > 0) return;
     this.#unsent--;
     this.#sentAt[piece] = now;
+    if (this.#sentCount++ === 0) this.#sentFrom = now;
   }
 
   /** A peer has gone, and what it had with it: what nobody else has is hidden again. */
@@ -139,7 +145,8 @@ export class SuperSeed {
    * The next piece to show and to whom; null when `most` pieces are shown and have not gone out, or nobody can take one.
    * (What has gone out need not be waited for: the further away the others are, the later they tell of it.) The peer
    * that has least to fetch and to pass on comes first, by the time that this takes it, so that those get more who spread
-   * faster (BEP 16), and of such the one that has waited longest; last of all come those that let a piece lie.
+   * faster (BEP 16), and of such the one that has waited longest; last of all come those that let a piece lie, and towards
+   * the end the slow.
    */
   next(audience: Iterable<Audience>, most: number, now: Ms): { slot: number; piece: number } | null {
     if (this.#unsent >= most || this.#shown.size >= SHOWN_PER_UNSENT * most) return null;
@@ -148,10 +155,14 @@ export class SuperSeed {
     if (piece === this.#state.length) return null;
     let slot = -1;
     let least = IDLE;
+    const leftMs = this.#leftMs(now);
     for (const peer of audience) {
       const load = this.#load.get(peer.slot) ?? IDLE;
       const less =
-        load.silent - least.silent || this.#burden(load) - this.#burden(least) || load.lastAt - least.lastAt;
+        load.silent - least.silent ||
+        this.#lateness(load, leftMs) - this.#lateness(least, leftMs) ||
+        this.#burden(load) - this.#burden(least) ||
+        load.lastAt - least.lastAt;
       if (slot !== -1 && less >= 0) continue;
       slot = peer.slot;
       least = load;
@@ -178,6 +189,17 @@ export class SuperSeed {
   #burden({ pieces, spreadMs }: Load): number {
     const slowness = spreadMs / (this.#spreadMs || spreadMs || 1);
     return (pieces + 1) * (slowness > SLOW_FACTOR ? slowness : 1);
+  }
+
+  /** 1 for a slow peer that would still spread the piece when all others have gone out: everybody would wait for it. */
+  #lateness({ spreadMs }: Load, leftMs: Ms): 0 | 1 {
+    return spreadMs > LATE_FACTOR * this.#spreadMs && spreadMs > leftMs ? 1 : 0;
+  }
+
+  /** How long the pieces need to go out that are not on their way, by the average so far. */
+  #leftMs(now: Ms): Ms {
+    if (this.#sentCount === 0) return Number.POSITIVE_INFINITY;
+    return ((this.#state.length - this.#next) * (now - this.#sentFrom)) / this.#sentCount;
   }
 
   #forget(piece: number): void {

@@ -163,3 +163,21 @@ test('who takes much longer than most to spread a piece gets fewer', () => {
   assert.ok(2 * gets.get(9)! < gets.get(7)!, JSON.stringify([...gets]));
   assert.ok(Math.abs(gets.get(7)! - gets.get(8)!) < 10, JSON.stringify([...gets]));
 });
+
+test('the last pieces do not go to who would still spread them when all else has gone out', () => {
+  const pieces = 100;
+  const seed = new SuperSeed(pieces, PIECE_BYTES, 1);
+  const slow = 9;
+  const holders: number[] = [];
+  const due: { piece: number; at: number }[] = [];
+  for (let now = 1; due.length < pieces; now++) {
+    for (const { piece, at } of due) if (at === now) seed.seen(piece, now);
+    const next = seed.next(audience(7, 8, slow), 4, now);
+    if (next === null) continue;
+    seed.sent(next.piece, PIECE_BYTES, now);
+    holders[next.piece] = next.slot;
+    due.push({ piece: next.piece, at: now + (next.slot === slow ? 20 : 10) });
+  }
+  assert.ok(holders.slice(0, 80).filter((slot) => slot === slow).length > 8, holders.join());
+  assert.ok(!holders.slice(-15).includes(slow), holders.join());
+});
