@@ -34,11 +34,11 @@ export const ROSTER_LIMITS: RosterLimits = {
   handoutDefault: 50,
   handoutMax: 200,
   announcesPerSec: 50,
-  busyIntervalMs: 15_000,
+  busyIntervalMs: 60_000,
   idleIntervalMs: 120_000,
   intervalMaxMs: 1_800_000,
   youngMs: 60_000,
-  hurryShare: 1 / 15,
+  hurryShare: 1 / 60,
   silentIntervals: 2,
 };
 

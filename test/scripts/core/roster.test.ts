@@ -145,9 +145,9 @@ describe('the roster', () => {
   it('asks to come back soon while somebody downloads, late when only seeders are left', () => {
     const book = roster();
     const early = handout(book, visit('10.0.0.1', { seeder: true }), 0);
-    assert.deepEqual([early.intervalMs, early.minIntervalMs], [15_000, 1_000]);
+    assert.deepEqual([early.intervalMs, early.minIntervalMs], [60_000, 1_000]);
     assert.equal(handout(book, visit('10.0.0.1', { seeder: true }), 70_000).intervalMs, 120_000);
-    assert.equal(handout(book, visit('10.0.0.2'), 70_000).intervalMs, 15_000);
+    assert.equal(handout(book, visit('10.0.0.2'), 70_000).intervalMs, 60_000);
   });
 
   it('holds the announces of a large cluster to about 50 a second', () => {
