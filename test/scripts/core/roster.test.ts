@@ -87,9 +87,9 @@ describe('the roster', () => {
   it('forgets who was silent for two intervals', () => {
     const book = roster();
     handout(book, visit('10.0.0.1'), 0);
-    assert.equal(book.scrape(HASH, 29_999)?.incomplete, 1);
-    assert.equal(book.scrape(HASH, 30_000)?.incomplete, 0);
-    assert.deepEqual(book.totals(30_000), { torrents: 1, peers: 0 });
+    assert.equal(book.scrape(HASH, 119_999)?.incomplete, 1);
+    assert.equal(book.scrape(HASH, 120_000)?.incomplete, 0);
+    assert.deepEqual(book.totals(120_000), { torrents: 1, peers: 0 });
   });
 
   it('refuses torrents that were not registered or were forgotten', () => {
