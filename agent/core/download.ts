@@ -35,6 +35,11 @@ export class Download {
     this.#limits = limits;
   }
 
+  /** The best rate so far; 0 before there is one. */
+  get bestBytesPerSec(): number {
+    return this.#lead.bestBytesPerSec;
+  }
+
   /** True when the block is one that we wait for from this peer (or did until lately) and still miss. */
   accepts(peer: Peer, block: Stretch): boolean {
     if (!this.#isBlock(block) || !this.#picker.misses(peer.slot, block)) return false;
@@ -174,7 +179,7 @@ export class Download {
 
   /** How long so many blocks of one peer take when all peers give as much and we get as much as we did at best. */
   #turnMs(blocks: number): Ms {
-    const { bestBytesPerSec } = this.#lead;
+    const { bestBytesPerSec } = this;
     return bestBytesPerSec === 0 ? 0 : (1000 * blocks * BLOCK_BYTES * this.#givers) / bestBytesPerSec;
   }
 

@@ -82,7 +82,7 @@ export const LIMITS: Limits = {
   silentMs: 150_000,
   keepAliveMs: 60_000,
   haves: 8,
-  haveMs: 800,
+  haveMs: 400,
   activeBytes: 64 * MIB,
   frontPieces: 32,
   queueMax: 512,

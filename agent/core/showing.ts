@@ -30,11 +30,9 @@ export class Showing {
   #sentFrom: Ms = Number.POSITIVE_INFINITY;
   /** Since others have every piece: when we show everything, even if not all of it has spread by then. */
   #showAllAt: Ms | null = null;
-  /** Pieces that peers have not been told of, and who has heard all the same. */
-  #untold: { piece: number; sources: readonly number[] }[] = [];
-  /** They are told then, or once there are so many. */
-  #tellAt: Ms = Number.NEGATIVE_INFINITY;
-  #enough = 1;
+  /** For those that may ask us, and for those that only give: they wait for nothing of ours. */
+  readonly #toAskers = new News();
+  readonly #toGivers = new News();
 
   /** A node that is whole from the start begins as a first seeder. */
   constructor(have: Bitfield, pieceLength: number, limits: Limits, rng: Rng) {
@@ -55,10 +53,18 @@ export class Showing {
     commands.push({ type: 'sendField', slot: peer.slot, none: this.isSuperSeeding });
   }
 
-  /** A piece of ours is written. The peers of `sources` hear it at once: they may wait for that to go on. */
-  gained(piece: number, sources: readonly number[], commands: SwarmCommand[]): void {
+  /**
+   * A piece of ours is written. The peers of `sources` hear it at once: they may wait for that to go on.
+   * `bestBytesPerSec`: our best download rate so far.
+   */
+  gained(piece: number, sources: readonly number[], bestBytesPerSec: number, commands: SwarmCommand[]): void {
     for (const slot of sources) commands.push({ type: 'have', slot, piece });
-    this.#untold.push({ piece, sources });
+    this.#toAskers.add(piece, sources);
+    this.#toGivers.add(piece, sources);
+    const { haves, haveMs } = this.#limits;
+    const sameMs = bestBytesPerSec === 0 ? 0 : (1000 * haves * this.#pieceLength) / bestBytesPerSec;
+    this.#toGivers.paceMs = Math.max(haveMs, sameMs);
+    this.#toAskers.paceMs = haveMs;
   }
 
   /** What goes out now is among these. */
@@ -85,19 +91,21 @@ export class Showing {
   /** Tells what is due. `upBytesPerSec`: what we upload now. */
   tell(peers: Iterable<Peer>, upBytesPerSec: number, now: Ms, commands: SwarmCommand[]): void {
     if (this.#superSeed !== null) this.#show(this.#superSeed, [...peers], upBytesPerSec, now, commands);
-    else if (this.#untold.length >= this.#enough || (this.#untold.length > 0 && now >= this.#tellAt)) {
-      for (const peer of peers) this.#tellPeer(peer, commands);
-      this.#untold = [];
-      // Not all nodes in step: whoever always tells first would be asked for everything.
-      const jitter = 0.5 + this.#rng.next();
-      this.#tellAt = now + this.#limits.haveMs * jitter;
-      this.#enough = Math.ceil(this.#limits.haves * jitter);
-    }
+    else
+      for (const news of [this.#toAskers, this.#toGivers]) {
+        if (!news.isDue(now)) continue;
+        for (const peer of peers) {
+          if ((news === this.#toGivers) === peer.uploadOnly) news.tell(peer, commands);
+        }
+        // Not all nodes in step: whoever always tells first would be asked for everything.
+        news.told(now, this.#limits.haves, 0.5 + this.#rng.next());
+      }
   }
 
   /** When `tell` next has something to do without an event. */
   deadline(): Ms {
-    return this.#untold.length > 0 ? this.#tellAt : (this.#showAllAt ?? Number.POSITIVE_INFINITY);
+    const tellAt = Math.min(this.#toAskers.deadline(), this.#toGivers.deadline());
+    return tellAt < Number.POSITIVE_INFINITY ? tellAt : (this.#showAllAt ?? Number.POSITIVE_INFINITY);
   }
 
   #show(
@@ -143,12 +151,42 @@ export class Showing {
     const takesMs = (pieces * this.#pieceLength * sentMs) / this.#sentBytes;
     return Math.min(shownPatienceMs + takesMs, PATIENCE_MAX * shownPatienceMs);
   }
+}
+
+/** Pieces that some peers have not been told of. */
+class News {
+  /** About so long after the last word the next one is due. */
+  paceMs: Ms = 0;
+  /** Each with who has heard of it all the same. */
+  #untold: { piece: number; sources: readonly number[] }[] = [];
+  /** They are told then, or once there are so many. */
+  #tellAt: Ms = Number.NEGATIVE_INFINITY;
+  #enough = 1;
+
+  add(piece: number, sources: readonly number[]): void {
+    this.#untold.push({ piece, sources });
+  }
+
+  isDue(now: Ms): boolean {
+    return this.#untold.length >= this.#enough || (this.#untold.length > 0 && now >= this.#tellAt);
+  }
+
+  deadline(): Ms {
+    return this.#untold.length > 0 ? this.#tellAt : Number.POSITIVE_INFINITY;
+  }
 
   /** Who has a piece need not hear that we have it too. */
-  #tellPeer(peer: Peer, commands: SwarmCommand[]): void {
+  tell(peer: Peer, commands: SwarmCommand[]): void {
     for (const { piece, sources } of this.#untold) {
       if (peer.field.has(piece) || sources.includes(peer.slot)) continue;
       commands.push({ type: 'have', slot: peer.slot, piece });
     }
+  }
+
+  /** All have been told; the next are due after about `count` pieces, or `jitter` times the pace. */
+  told(now: Ms, count: number, jitter: number): void {
+    this.#untold = [];
+    this.#tellAt = now + this.paceMs * jitter;
+    this.#enough = Math.ceil(count * jitter);
   }
 }

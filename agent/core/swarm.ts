@@ -294,7 +294,8 @@ export class Swarm {
     assert(fresh, 'a piece is written once');
     const sources = this.#picker.finished(piece).filter((slot) => this.#members.get(slot) !== undefined);
     // Nobody else can tell a first seeder that the piece is out.
-    this.#showing.gained(piece, this.#picker.isRare(piece) ? sources : [], this.#commands);
+    const waiting = this.#picker.isRare(piece) ? sources : [];
+    this.#showing.gained(piece, waiting, this.#download.bestBytesPerSec, this.#commands);
     this.#commands.push({ type: 'forget', piece });
     for (const peer of this.#members.all()) {
       if (peer.field.has(piece)) {

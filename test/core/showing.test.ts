@@ -29,21 +29,39 @@ test('the sender of a piece hears of it at once, the others together a little la
   const showing = new Showing(have, 64 * KIB, LIMITS, new Rng(1));
   const peers = crowd(1, 2, 3);
   const commands: SwarmCommand[] = [];
-  showing.gained(0, [1], commands);
+  showing.gained(0, [1], 0, commands);
   assert.deepEqual(haves(commands.splice(0)), ['0 to 1']);
   showing.tell(peers, 0, 10, commands);
   assert.deepEqual(haves(commands.splice(0)), ['0 to 2', '0 to 3']);
   peers[2]!.field.set(4);
-  showing.gained(4, [2], commands);
-  showing.gained(5, [2], commands);
+  showing.gained(4, [2], 0, commands);
+  showing.gained(5, [2], 0, commands);
   commands.length = 0;
-  const due = showing.deadline();
-  assert.ok(due >= 10 + LIMITS.haveMs / 2 && due < 10 + 1.5 * LIMITS.haveMs, `due at ${due}`);
-  showing.tell(peers, 0, due - 1, commands);
+  assert.ok(showing.deadline() >= 10 + LIMITS.haveMs / 2, `due at ${showing.deadline()}`);
+  showing.tell(peers, 0, 9 + LIMITS.haveMs / 2, commands);
   assert.deepEqual(haves(commands), []);
-  showing.tell(peers, 0, due, commands);
+  showing.tell(peers, 0, 10 + 1.5 * LIMITS.haveMs, commands);
   assert.deepEqual(haves(commands), ['4 to 1', '5 to 1', '5 to 3']);
   assert.equal(showing.deadline(), Number.POSITIVE_INFINITY);
+});
+
+test('who only gives hears of as many pieces together as others, however slowly they come', () => {
+  const showing = new Showing(new Bitfield(PIECES), 64 * KIB, LIMITS, new Rng(1));
+  const [asker, giver] = crowd(1, 2);
+  giver!.uploadOnly = true;
+  const pieceMs = 1000;
+  const toldMs = new Map<number, number[]>();
+  for (let now = 0; now < PIECES * pieceMs; now += 100) {
+    const commands: SwarmCommand[] = [];
+    if (now % pieceMs === 0) showing.gained(now / pieceMs, [], (1000 * 64 * KIB) / pieceMs, commands);
+    if (now >= showing.deadline()) showing.tell([asker!, giver!], 0, now, commands);
+    for (const { slot } of commands.filter(({ type }) => type === 'have') as { slot: number }[]) {
+      const times = toldMs.get(slot) ?? toldMs.set(slot, []).get(slot)!;
+      if (times.at(-1) !== now) times.push(now);
+    }
+  }
+  const [often, seldom] = [1, 2].map((slot) => toldMs.get(slot)!.length);
+  assert.ok(often! > 3 * seldom!, `${often} and ${seldom} times`);
 });
 
 test('a node that is whole from the start shows nothing at first, each piece once, and everything once all is spread', () => {
