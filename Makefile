@@ -17,7 +17,7 @@ PRODUCT_PACKAGES := \
   mdadm lvm2 xfsprogs kexec-tools \
   ipxe dnsmasq-base
 DEMO_PACKAGES := mmdebstrap uidmap
-TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin iproute2 openssl \
+TEST_PACKAGES := minisign aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin iproute2 openssl \
   chromium prometheus mandoc groff-base
 BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2 \
   pxelinux syslinux-common grub-efi-amd64-bin grub-efi-amd64-signed

@@ -13,6 +13,7 @@ import { pxeConfig } from './pxe.ts';
 import { remove } from './remove.ts';
 import { report } from './report.ts';
 import { serve } from './serve.ts';
+import { keygen, sign, verify } from './sign.ts';
 import { simulate } from './simulate.ts';
 import { status } from './status.ts';
 import { unpack } from './unpack.ts';
@@ -28,6 +29,9 @@ export const COMMANDS: readonly Command[] = [
   boelBuild,
   initrdBuild,
   layoutCheck,
+  keygen,
+  sign,
+  verify,
   pxeConfig,
   nodeArm,
   nodeDisarm,

@@ -23,6 +23,7 @@ export const EXIT_STATUS = {
   nodes: 20,
   build: 21,
   check: 23,
+  signature: 24,
 } as const;
 
 export type ErrorCode = keyof typeof EXIT_STATUS;
@@ -50,6 +51,7 @@ export const EXIT_MEANING: Readonly<Record<ErrorCode, string>> = {
   nodes: 'nodes.conf is wrong, or does not have that node',
   build: 'BOEL binaries or RAM disk could not be built',
   check: 'this machine is not fit for an install; nothing was written',
+  signature: 'a key or a signature is wrong, or what was signed has been changed',
 };
 
 /** A fault of the world outside: what is wrong, where, and what to do next, in that order, in one message. */

@@ -1,6 +1,7 @@
-// The digests that the core asks for, by node:crypto.
+// The digests and the check of signatures that the core asks for, by node:crypto.
 
-import { hash } from 'node:crypto';
+import { createPublicKey, hash, verify } from 'node:crypto';
+import type { SignatureChecks } from '../core/minisign.ts';
 import type { Hashes } from '../core/torrent.ts';
 
 export const digests: Hashes = {
@@ -19,3 +20,14 @@ export const digests: Hashes = {
 };
 
 const NODE_BYTES = 32;
+
+/** RFC 8410: what stands before the 32 bytes of an Ed25519 key in a SubjectPublicKeyInfo. */
+const SPKI = Buffer.from('302a300506032b6570032100', 'hex');
+
+export const signatureChecks: SignatureChecks = {
+  ed25519(message, signature, publicKey) {
+    const key = createPublicKey({ key: Buffer.concat([SPKI, publicKey]), format: 'der', type: 'spki' });
+    return verify(null, message, key, signature);
+  },
+  blake2b512: (data) => hash('blake2b512', data, 'buffer'),
+};

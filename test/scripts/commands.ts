@@ -16,6 +16,7 @@ import { publish } from '../../scripts/publish.ts';
 import { pxeConfig } from '../../scripts/pxe.ts';
 import { remove } from '../../scripts/remove.ts';
 import { report } from '../../scripts/report.ts';
+import { keygen, sign, verify } from '../../scripts/sign.ts';
 import { status } from '../../scripts/status.ts';
 import { unpack } from '../../scripts/unpack.ts';
 
@@ -52,6 +53,9 @@ export async function swarmboot(args: readonly string[]): Promise<Outcome> {
     report,
     logs,
     pxeConfig,
+    keygen,
+    sign,
+    verify,
   ];
   const exitStatus = await runCommand(commands, '0', args, terminal);
   return { status: exitStatus, ...said };

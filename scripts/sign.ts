@@ -1,0 +1,154 @@
+// `swarmboot keygen`, `sign` and `verify`: keys and signatures of files, which minisign reads and makes too.
+
+import * as fs from 'node:fs/promises';
+import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
+import {
+  formatPublicKey,
+  type PublicKey,
+  parsePublicKey,
+  parseSignature,
+  SIGNATURE_BYTES_MAX,
+  verifySignature,
+} from '../agent/core/minisign.ts';
+import { GIB } from '../agent/core/units.ts';
+import { signatureChecks } from '../agent/io/digest.ts';
+import { type Arguments, type Command, expectWords, type Option, usage } from './command.ts';
+import {
+  formatSecretKey,
+  makeSecretKey,
+  parseSecretKey,
+  SECRET_KEY_BYTES_MAX,
+  signatureOf,
+  wantsPassword,
+} from './secretkey.ts';
+
+/** A file is read whole to be signed; what is signed here are manifests. */
+const SIGNED_BYTES_MAX = GIB;
+const PASSWORD_BYTES_MAX = 4096;
+
+const PASSWORD_OPTION: Option = {
+  name: 'password-file',
+  kind: 'text',
+  value: 'FILE',
+  help: "its first line is the secret key's password",
+};
+
+export const keygen: Command = {
+  name: 'keygen',
+  synopsis: 'NAME --password-file FILE|--unencrypted',
+  summary: 'Makes a key pair: NAME.key, to be kept secret, and NAME.pub.',
+  options: [
+    PASSWORD_OPTION,
+    { name: 'unencrypted', kind: 'flag', help: 'whoever reads NAME.key can sign: it has no password' },
+  ],
+  run: async (args, terminal) => {
+    const [name] = expectWords(args, 'NAME');
+    const password = await passwordOf(args);
+    if ((password === '') !== args.flag('unencrypted')) {
+      throw usage('give --password-file FILE, or --unencrypted for a key without a password');
+    }
+    const key = makeSecretKey();
+    await create(`${name}.key`, formatSecretKey(key, password), 0o600);
+    await create(`${name}.pub`, formatPublicKey(key.public), 0o644).catch(async (error) => {
+      await fs.rm(`${name}.key`);
+      throw error;
+    });
+    terminal.out.write(`key ${key.public.id}: keep ${name}.key secret, give ${name}.pub to all\n`);
+  },
+};
+
+export const sign: Command = {
+  name: 'sign',
+  synopsis: 'FILE --key NAME.key [options]',
+  summary: 'Signs a file: writes FILE.minisig.',
+  options: [
+    { name: 'key', kind: 'text', value: 'FILE', help: 'the secret key' },
+    PASSWORD_OPTION,
+    { name: 'comment', kind: 'text', help: 'is signed too, and shown by who verifies (default: the time)' },
+  ],
+  run: async (args, terminal) => {
+    const [file] = expectWords(args, 'FILE');
+    const keyFile = args.text('key');
+    if (keyFile === undefined) throw usage('--key NAME.key is missing');
+    const text = (await read(keyFile, SECRET_KEY_BYTES_MAX)).toString('utf8');
+    const password = wantsPassword(text, keyFile) ? await passwordOf(args) : '';
+    const key = parseSecretKey(text, password, keyFile);
+    const comment = args.text('comment') ?? `timestamp:${Math.floor(Date.now() / 1000)}`;
+    if (/[\r\n]/.test(comment)) throw usage('--comment is one line');
+    const signature = signatureOf(await read(file, SIGNED_BYTES_MAX), key, comment);
+    await replace(`${file}.minisig`, signature);
+    terminal.out.write(`${file}.minisig: signed with key ${key.public.id}\n`);
+  },
+};
+
+export const verify: Command = {
+  name: 'verify',
+  synopsis: 'FILE --public NAME.pub...',
+  summary: 'Tells whether FILE.minisig is a signature of the file by one of the keys.',
+  options: [{ name: 'public', kind: 'list', value: 'FILE', help: 'public keys that are believed' }],
+  run: async (args, terminal) => {
+    const [file] = expectWords(args, 'FILE');
+    const keys = await Promise.all(args.list('public').map(readPublicKey));
+    if (keys.length === 0) throw usage('--public NAME.pub is missing');
+    const signatureFile = `${file}.minisig`;
+    const text = (await read(signatureFile, SIGNATURE_BYTES_MAX)).toString('utf8');
+    const signature = parseSignature(text, signatureFile);
+    const data = await read(file, SIGNED_BYTES_MAX);
+    const key = verifySignature(data, signature, keys, signatureChecks, file);
+    terminal.out.write(`${file}: signed by key ${key.id}, trusted comment: ${signature.trustedComment}\n`);
+  },
+};
+
+/** Throws SwarmbootError 'missing' or 'signature'. */
+async function readPublicKey(file: string): Promise<PublicKey> {
+  return parsePublicKey((await read(file, SIGNATURE_BYTES_MAX)).toString('utf8'), file);
+}
+
+/** The first line of --password-file; empty without it. */
+async function passwordOf(args: Arguments): Promise<string> {
+  const file = args.text('password-file');
+  if (file === undefined) return '';
+  const [password = ''] = (await read(file, PASSWORD_BYTES_MAX)).toString('utf8').split(/\r?\n/, 1);
+  if (password === '') throw usage(`the first line of ${file} is empty; write the password there`);
+  return password;
+}
+
+async function read(file: string, bytesMax: number): Promise<Buffer> {
+  const fault = (why: string, cause?: unknown) =>
+    new SwarmbootError('missing', `cannot read ${file} (${why}); give a readable file`, { cause });
+  const handle = await fs.open(file).catch((error) => {
+    throw fault(messageOf(error), error);
+  });
+  try {
+    const { size } = await handle.stat();
+    if (size > bytesMax) throw fault(`${size} bytes, more than ${bytesMax}`);
+    return await handle.readFile();
+  } catch (error) {
+    throw error instanceof SwarmbootError ? error : fault(messageOf(error), error);
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Never overwrites: a key that is gone cannot be made again. */
+async function create(file: string, text: string, mode: number): Promise<void> {
+  await fs.writeFile(file, text, { mode, flag: 'wx', flush: true }).catch((error) => {
+    throw new SwarmbootError('signature', `cannot make ${file} (${messageOf(error)}); take another name`, {
+      cause: error,
+    });
+  });
+}
+
+/** The old file or the new one, whole. */
+async function replace(file: string, text: string): Promise<void> {
+  const draft = `${file}.${process.pid}`;
+  try {
+    await fs.writeFile(draft, text, { flush: true });
+    await fs.rename(draft, file);
+  } catch (error) {
+    await fs.rm(draft, { force: true });
+    throw new SwarmbootError('signature', `cannot write ${file} (${messageOf(error)}); check its folder`, {
+      cause: error,
+    });
+  }
+}
