@@ -12,10 +12,11 @@ import type { Params } from './core/params.ts';
 import type { LogFact } from './core/ports.ts';
 import type { InstallEvent } from './core/report.ts';
 import type { Rooms } from './core/rooms.ts';
+import { parseTrust, TRUST_PATH, type Trust } from './core/trust.ts';
 import type { Ms } from './core/units.ts';
-import { fetchCatalog, fetchFile, fetchTorrent, readTorrentSource } from './io/catalog.ts';
+import { fetchFile, fetchManifest, fetchTorrent, readTorrentSource } from './io/catalog.ts';
 import { absentPrograms, runCommand } from './io/command.ts';
-import { digests } from './io/digest.ts';
+import { digests, signatureChecks } from './io/digest.ts';
 import { diskFacts, firmware } from './io/disks.ts';
 import { extract } from './io/extract.ts';
 import {
@@ -24,6 +25,7 @@ import {
   networkLinks,
   poolAt,
   pools,
+  readIfThere,
   watchProcessors,
 } from './io/host.ts';
 import { call, echo, rewrite } from './io/probe.ts';
@@ -49,7 +51,7 @@ export function openRooms(params: Params, lease: Lease, { log, tell, logLines, r
   const run = (command: Command, code: ErrorCode, signal: AbortSignal) =>
     runCommand(command, code, signal, (text) => tell({ fact: 'command', text }));
   return {
-    catalog: { fetchCatalog, fetchFile, fetchTorrent, readTorrentSource },
+    catalog: { fetchFile, fetchManifest, fetchTorrent, readTorrentSource },
     host: {
       pools,
       poolAt,
@@ -81,6 +83,8 @@ export function openRooms(params: Params, lease: Lease, { log, tell, logLines, r
       note: (text) => tell({ fact: 'note', text }),
     },
     hashes: digests,
+    signatures: signatureChecks,
+    trust: readTrust(),
     startEngine: () => startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log }),
     openStore: (torrent, path, signal) =>
       openStore(torrent, { path, mode: 'create', hashes: digests }, signal),
@@ -94,6 +98,12 @@ export function openRooms(params: Params, lease: Lease, { log, tell, logLines, r
     logLines,
     reported,
   };
+}
+
+/** What the RAM disk was given to believe by; null outside of one, and in one that was given nothing. */
+function readTrust(): Trust | null {
+  const text = readIfThere(TRUST_PATH);
+  return text === null ? null : parseTrust(text);
 }
 
 /** Resolves after `ms`; rejects with the signal's reason. */

@@ -1,9 +1,10 @@
-// What is to be installed: the parameters and the catalog, or one torrent without a catalog, become a list of tarballs
+// What is to be installed: the parameters and the manifest, or one torrent without a manifest, become a list of tarballs
 // whose every size and hash is known before the first byte of them is fetched.
 
-import type { Catalog, CatalogEntry, Compression, Kind, SiteFile } from './core/catalog.ts';
+import type { CatalogEntry, Compression, Kind, SiteFile } from './core/catalog.ts';
 import { SwarmbootError } from './core/errors.ts';
 import type { Magnet } from './core/magnet.ts';
+import { believeManifest, type Manifest } from './core/manifest.ts';
 import { parseInfo, parseTorrent } from './core/metainfo.ts';
 import type { Params } from './core/params.ts';
 import type { EngineRoom, Rooms } from './core/rooms.ts';
@@ -16,7 +17,7 @@ export interface Tarball {
   readonly name: string;
   readonly kind: Kind;
   readonly torrent: Torrent;
-  /** Null without a catalog. */
+  /** Null without a manifest. */
   readonly entry: CatalogEntry | null;
   /** What its tree takes on a disk, rounded up. */
   readonly unpackedBytes: number;
@@ -35,12 +36,12 @@ export interface Plan {
 
 /** Room that one archive member may take beside its content: a block of most file systems. */
 const ENTRY_BYTES = 4096;
-/** Compressed system trees unpack to two to four times their size; without a catalog the larger is assumed. */
+/** Compressed system trees unpack to two to four times their size; without a manifest the larger is assumed. */
 const UNPACKED_PER_PACKED = 4;
 /** Peers of a magnet link that send no info dictionary for so long have none. */
 const MAGNET_MAX_MS: Ms = 60_000;
 
-/** Throws SwarmbootError 'catalog', 'missing', 'torrent' or 'network'. */
+/** Throws SwarmbootError 'catalog', 'signature', 'missing', 'torrent' or 'network'. */
 export async function planInstall(
   params: Params,
   rooms: Rooms,
@@ -48,12 +49,18 @@ export async function planInstall(
   signal: AbortSignal,
 ): Promise<Plan> {
   if (params.torrent !== null) {
+    if (rooms.trust !== null) {
+      throw new SwarmbootError(
+        'signature',
+        'TORRENT names what nobody has signed, and this RAM disk installs only what is signed; leave it out',
+      );
+    }
     const image = await readTorrent(params.torrent, rooms, engine, signal);
     return { boel: null, image, overrides: [], files: [] };
   }
   const server = new URL(params.imageServer!);
-  const catalog = await rooms.catalog.fetchCatalog(server, signal);
-  const chosen = chooseEntries(params, catalog);
+  const manifest = await readManifest(server, rooms, signal);
+  const chosen = chooseEntries(params, manifest);
   const fetched = await Promise.all(
     chosen.map(async (entry) => {
       const bytes = await rooms.catalog.fetchTorrent(server, entry, signal);
@@ -64,21 +71,31 @@ export async function planInstall(
     boel: fetched.find(({ kind }) => kind === 'boel') ?? null,
     image: fetched.find(({ kind }) => kind === 'image')!,
     overrides: fetched.filter(({ kind }) => kind === 'override'),
-    files: catalog.files,
+    files: manifest.files,
   };
 }
 
+/** The manifest of the image server, believed. */
+async function readManifest(server: URL, rooms: Rooms, signal: AbortSignal): Promise<Manifest> {
+  const { catalog, machine, signatures, trust, tell } = rooms;
+  const bytes = await catalog.fetchManifest(server, signal);
+  const nowSec = Date.parse(machine.date()) / 1000;
+  if (trust === null)
+    tell({ fact: 'note', text: 'no public key is here: the manifest is believed, whoever sent it' });
+  return believeManifest(bytes, trust, signatures, nowSec, `the manifest of ${server.href}`);
+}
+
 /** The entries that the parameters name: image, BOEL binaries if any, overrides in their order. */
-function chooseEntries(params: Params, catalog: Catalog): CatalogEntry[] {
+function chooseEntries(params: Params, manifest: Manifest): CatalogEntry[] {
   const missing: string[] = [];
   const find = (name: string, kind: Kind): CatalogEntry[] => {
-    const entry = catalog.entries.find((candidate) => candidate.name === name && candidate.kind === kind);
+    const entry = manifest.entries.find((candidate) => candidate.name === name && candidate.kind === kind);
     if (entry !== undefined) return [entry];
-    const there = catalog.entries.filter((candidate) => candidate.kind === kind).map((other) => other.name);
+    const there = manifest.entries.filter((candidate) => candidate.kind === kind).map((other) => other.name);
     missing.push(`no ${kind} "${name}"; there ${there.length === 0 ? 'is none' : `is: ${there.join(', ')}`}`);
     return [];
   };
-  const boel = catalog.entries.filter(({ kind }) => kind === 'boel');
+  const boel = manifest.entries.filter(({ kind }) => kind === 'boel');
   if (params.boelName === null && boel.length > 1) {
     missing.push(`more than one boel (${boel.map(({ name }) => name).join(', ')}); name one by BOELNAME`);
   }
@@ -91,7 +108,7 @@ function chooseEntries(params: Params, catalog: Catalog): CatalogEntry[] {
   const list = missing.map((line) => `\n  ${line}`).join('');
   throw new SwarmbootError(
     'missing',
-    `the catalog of ${params.imageServer} does not fit the parameters:${list}\n  Publish what is missing, or correct the name.`,
+    `what ${params.imageServer} offers does not fit the parameters:${list}\n  Publish what is missing, or correct the name.`,
   );
 }
 
@@ -106,7 +123,7 @@ function tarballOf(entry: CatalogEntry, torrent: Torrent): Tarball {
   if (!same) {
     throw new SwarmbootError(
       'catalog',
-      `the torrent of "${name}" is not the one that the catalog promises; if it was not just being published, publish it again`,
+      `the torrent of "${name}" is not the one that the manifest promises; if it was not just being published, publish it again`,
     );
   }
   requireOneFile(torrent);
@@ -158,7 +175,7 @@ async function fetchInfo(
   }
 }
 
-/** How a tarball that no catalog describes is packed, by its first bytes (RFC 8878 and its skippable frames, RFC 1952). */
+/** How a tarball that no manifest describes is packed, by its first bytes (RFC 8878 and its skippable frames, RFC 1952). */
 function compressionOf(start: Uint8Array): Compression {
   const magic = hex(start.subarray(0, 4));
   if (magic === '28b52ffd' || /^5.2a4d18$/.test(magic)) return 'zstd';

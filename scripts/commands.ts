@@ -13,7 +13,7 @@ import { pxeConfig } from './pxe.ts';
 import { remove } from './remove.ts';
 import { report } from './report.ts';
 import { serve } from './serve.ts';
-import { keygen, sign, verify } from './sign.ts';
+import { keygen, manifest, sign, verify } from './sign.ts';
 import { simulate } from './simulate.ts';
 import { status } from './status.ts';
 import { unpack } from './unpack.ts';
@@ -30,6 +30,7 @@ export const COMMANDS: readonly Command[] = [
   initrdBuild,
   layoutCheck,
   keygen,
+  manifest,
   sign,
   verify,
   pxeConfig,

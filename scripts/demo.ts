@@ -6,8 +6,9 @@ import { createWriteStream } from 'node:fs';
 import { mkdir, rm, statfs, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Catalog, type Kind, parseCatalog } from '../agent/core/catalog.ts';
+import type { Kind } from '../agent/core/catalog.ts';
 import { EXIT_STATUS, messageOf, SwarmbootError } from '../agent/core/errors.ts';
+import { type Manifest, parseManifest } from '../agent/core/manifest.ts';
 import { formatBytes, KIB, MIB } from '../agent/core/units.ts';
 import { collectBoel, TOOLS } from '../initrd-builder/boel.ts';
 import { IS_ROOT, makeImage, makeOverrides, makeReference } from './demo/image.ts';
@@ -45,10 +46,10 @@ function statusOf(child: ChildProcess): Promise<number | null> {
 }
 
 /**
- * The port at which the catalog is, from what `swarmboot serve` says first; all that it says is kept in SERVER_LOG. Throws
+ * The port at which the manifest is, from what `swarmboot serve` says first; all that it says is kept in SERVER_LOG. Throws
  * when the server ends without it.
  */
-function catalogPort(server: ChildProcess): Promise<number> {
+function httpPortOf(server: ChildProcess): Promise<number> {
   server.stderr!.pipe(createWriteStream(SERVER_LOG));
   let said = '';
   const { promise, resolve, reject } = Promise.withResolvers<number>();
@@ -87,17 +88,17 @@ async function publishAll(settings: Settings, signal: AbortSignal) {
   return { image, overrides };
 }
 
-/** The catalog, as soon as all is on offer. Throws when the server ends, or takes too long. */
-async function firstCatalog(
+/** The manifest, as soon as all is on offer. Throws when the server ends, or takes too long. */
+async function firstManifest(
   url: string,
   entries: number,
   server: ChildProcess,
   signal: AbortSignal,
-): Promise<Catalog> {
+): Promise<Manifest> {
   for (let waitedMs = 0; waitedMs < SERVER_START_MS && server.exitCode === null; waitedMs += 100) {
-    const response = await fetch(`${url}/catalog.json`, { signal }).catch(() => null);
-    const catalog = response?.ok ? parseCatalog(await response.text()) : null;
-    if (catalog?.entries.length === entries) return catalog;
+    const response = await fetch(`${url}/manifest`, { signal }).catch(() => null);
+    const manifest = response?.ok ? parseManifest(await response.text()) : null;
+    if (manifest?.entries.length === entries) return manifest;
     await sleep(100, undefined, { signal });
   }
   throw new SwarmbootError(
@@ -107,9 +108,9 @@ async function firstCatalog(
 }
 
 /** Refuses a disk that cannot hold the run, before the nodes find out one by one. */
-async function checkRoom(catalog: Catalog, settings: Settings): Promise<void> {
-  const sum = (pick: (entry: Catalog['entries'][number]) => number) =>
-    catalog.entries.reduce((total, entry) => total + pick(entry), 0);
+async function checkRoom(manifest: Manifest, settings: Settings): Promise<void> {
+  const sum = (pick: (entry: Manifest['entries'][number]) => number) =>
+    manifest.entries.reduce((total, entry) => total + pick(entry), 0);
   const unpacked = sum((entry) => entry.unpackedSize + 4096 * entry.entryCount);
   // A node's agent wants 100 MiB of slack in its staging pool (agent/core/staging.ts); all share this one.
   const need = settings.nodes * (unpacked + sum((entry) => entry.size)) + unpacked + 100 * MIB;
@@ -149,11 +150,11 @@ async function differencesOf(state: NodeState): Promise<string[]> {
 /**
  * What the first seeder sent is reckoned from the nodes' own counts: what they received less what they gave each other.
  */
-function spreadOf(catalog: Catalog, settings: Settings, nodes: readonly NodeState[]): Spread {
-  const image = catalog.entries.find((entry) => entry.kind === 'image');
+function spreadOf(manifest: Manifest, settings: Settings, nodes: readonly NodeState[]): Spread {
+  const image = manifest.entries.find((entry) => entry.kind === 'image');
   if (image === undefined)
-    throw new SwarmbootError('catalog', 'the catalog has lost its image; see what swarmboot publish said');
-  const totalBytes = catalog.entries.reduce((total, entry) => total + entry.size, 0);
+    throw new SwarmbootError('catalog', 'the manifest has lost its image; see what swarmboot publish said');
+  const totalBytes = manifest.entries.reduce((total, entry) => total + entry.size, 0);
   const received = nodes.reduce(
     (total, { report, exitStatus }) =>
       total + (exitStatus === 0 ? totalBytes : (report?.bytesVerified ?? 0)) + (report?.wastedBytes ?? 0),
@@ -190,9 +191,9 @@ async function demo(settings: Settings, signal: AbortSignal): Promise<boolean> {
   const server = swarmboot(words, 'pipe', signal);
   const serverEnded = statusOf(server);
   try {
-    const httpPort = await catalogPort(server);
-    const catalog = await firstCatalog(`http://${HOST}:${httpPort}`, 2 + overrides.size, server, signal);
-    await checkRoom(catalog, settings);
+    const httpPort = await httpPortOf(server);
+    const manifest = await firstManifest(`http://${HOST}:${httpPort}`, 2 + overrides.size, server, signal);
+    await checkRoom(manifest, settings);
     await makeReference(REFERENCE, image, overrides.values(), signal);
     const cluster: Cluster = {
       agent: join(BUILD, 'swarmboot-agent'),
@@ -206,7 +207,7 @@ async function demo(settings: Settings, signal: AbortSignal): Promise<boolean> {
     );
     say(`watch them at http://${HOST}:${httpPort}/`);
     const nodes = await runNodes(cluster, settings.nodes, signal);
-    return await conclude(nodes, spreadOf(catalog, settings, nodes));
+    return await conclude(nodes, spreadOf(manifest, settings, nodes));
   } finally {
     server.kill('SIGTERM');
     await serverEnded.catch(() => null);

@@ -1,13 +1,18 @@
 // Builds what nodes boot over the network: the command line of initrd-builder, and its size report for people.
 
+import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
+import { formatPublicKey } from '../agent/core/minisign.ts';
+import { TRUST_PATH } from '../agent/core/trust.ts';
 import { EXTRA_WORDS } from '../initrd-builder/boel.ts';
 import { type BuildReport, buildInitrd, RELEASE_LEVEL } from '../initrd-builder/build.ts';
 import type { AddedFile } from '../initrd-builder/tree.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { building, wordsOf } from './boel.ts';
-import { type Command, expectWords, usage } from './command.ts';
+import { type Arguments, type Command, expectWords, usage } from './command.ts';
+import { newestSigned } from './manifest.ts';
 import { REPO_OPTION } from './repository.ts';
+import { readPublicKey } from './sign.ts';
 
 /** Made by `make agent`. */
 const AGENT = path.join(import.meta.dirname, '..', 'build', 'swarmboot-agent');
@@ -50,6 +55,12 @@ export const initrdBuild: Command = {
       value: 'NAME=VALUE',
       help: 'a parameter for nodes that are told nothing else',
     },
+    {
+      name: 'trust',
+      kind: 'list',
+      value: 'NAME.pub',
+      help: "a public key: nodes then install only what one of these keys has signed, from the repository's newest manifest on",
+    },
     { name: 'with', kind: 'text', value: 'WORDS', help: `more tools: ${EXTRA_WORDS.join(', ')}` },
     {
       name: 'level',
@@ -66,12 +77,13 @@ export const initrdBuild: Command = {
       throw usage(`--level wants a whole number from 1 to ${RELEASE_LEVEL}, not ${level}`);
     }
     const out = path.resolve(args.text('out') ?? path.join(args.text('repo')!, 'boot'));
+    const trust = await trustFile(args, out);
     const options = {
       kernel: args.text('kernel') ?? null,
       modules: wordsOf(args.text('modules')),
       agent: AGENT,
       extras: wordsOf(args.text('with')),
-      added: args.list('add').map(addedFile),
+      added: [...args.list('add').map(addedFile), ...trust],
       params: args.list('param'),
       version: packageJson.version,
       level,
@@ -83,6 +95,31 @@ export const initrdBuild: Command = {
     terminal.out.write(`${out} has kernel, initrd.img and this as initrd.json\n`);
   },
 };
+
+/** What nodes believe by, made of the keys given: none, or one file, which is left beside the RAM disk. */
+async function trustFile(args: Arguments, out: string): Promise<AddedFile[]> {
+  const keys = await Promise.all(args.list('trust').map(readPublicKey));
+  const file = path.join(out, 'trust.json');
+  if (keys.length === 0) {
+    await fs.rm(file, { force: true });
+    return [];
+  }
+  const repo = args.text('repo')!;
+  const signed = await newestSigned(repo, { keys, serialMin: 1, sinceSec: 0 });
+  if (signed === null) {
+    throw usage(
+      `nothing is signed in ${repo}, and nodes would believe nothing of it; sign first: swarmboot sign`,
+    );
+  }
+  const { serial, created } = signed.manifest.release!;
+  const lines = keys.map((key) => formatPublicKey(key).split('\n')[1]);
+  await fs.mkdir(out, { recursive: true });
+  await fs.writeFile(
+    file,
+    `${JSON.stringify({ keys: lines, serialMin: serial, since: created }, null, 2)}\n`,
+  );
+  return [{ file, path: TRUST_PATH }];
+}
 
 /** `FILE:PATH`; the path begins at the last colon before a slash. */
 function addedFile(text: string): AddedFile {

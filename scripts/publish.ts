@@ -22,6 +22,7 @@ import { digests } from '../agent/io/digest.ts';
 import { judgeTarball } from '../agent/io/extract.ts';
 import { archiveFolder, compressionOf, compressors, estimateBytes } from './archive.ts';
 import { type Arguments, type Command, expectWords, type Terminal, usage } from './command.ts';
+import { changed } from './manifest.ts';
 import { Progress } from './progress.ts';
 import { commitEntry, REPO_OPTION, readEntry, versionName, withRepository } from './repository.ts';
 
@@ -82,7 +83,9 @@ export async function publishJob(job: Job, terminal: Terminal): Promise<CatalogE
   if (before !== null && before.kind !== kind) {
     throw usage(`"${name}" is published as ${before.kind}; remove it first, or choose another name`);
   }
-  return withRepository(repo, (folder) => publishIn(folder, job, terminal));
+  const entry = await withRepository(repo, (folder) => publishIn(folder, job, terminal));
+  await changed(repo, (line) => terminal.err.write(`${line}\n`));
+  return entry;
 }
 
 async function jobOf(args: Arguments): Promise<Job> {

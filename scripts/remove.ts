@@ -2,6 +2,7 @@
 
 import { SwarmbootError } from '../agent/core/errors.ts';
 import { type Command, expectWords } from './command.ts';
+import { changed } from './manifest.ts';
 import { REPO_OPTION, removeEntry } from './repository.ts';
 
 export const remove: Command = {
@@ -19,5 +20,6 @@ export const remove: Command = {
       );
     }
     terminal.out.write(`removed ${name}\n`);
+    await changed(repo, (line) => terminal.err.write(`${line}\n`));
   },
 };

@@ -1,5 +1,6 @@
-// The repository of an image server: tarballs, torrents, and the catalog entries that name them. An entry, written
-// last and by rename, IS the publication; files that no entry names are stale. Nothing here makes tarballs.
+// The repository of an image server: tarballs, torrents, the catalog entries that name them, and manifests that were signed.
+// An entry, written last and by rename, IS the publication; files that no entry and no manifest names are stale. Nothing here
+// makes tarballs.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -7,6 +8,7 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import { type CatalogEntry, ENTRY_NAME, parseCatalogEntry } from '../agent/core/catalog.ts';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
+import { type Manifest, parseManifest } from '../agent/core/manifest.ts';
 import type { Option } from './command.ts';
 
 const FLOCK = '/usr/bin/flock';
@@ -61,6 +63,39 @@ export async function readEntry(repo: string, name: string): Promise<CatalogEntr
     throw new Error(`it speaks of "${entry.name}"`);
   } catch (error) {
     throw repositoryFault(`${file} is no catalog entry: ${messageOf(error)}; remove the file`, error);
+  }
+}
+
+/** Where the manifest with this serial lies, signed or to be signed. */
+export function manifestPath(repo: string, serial: number): string {
+  return path.join(repo, 'signed', `${serial}`, 'manifest.json');
+}
+
+/** What nodes with the RAM disk of this repository believe by. */
+export function trustPath(repo: string): string {
+  return path.join(repo, 'boot', 'trust.json');
+}
+
+/** Every serial of which there is a manifest, ascending. Throws as `readEntries` does. */
+export async function readSerials(repo: string): Promise<number[]> {
+  const folder = path.join(repo, 'signed');
+  const names = (await attempt(`read ${folder}`, () => fs.readdir(folder).catch(absent))) ?? [];
+  return names
+    .filter((name) => /^[1-9]\d{0,14}$/.test(name))
+    .map(Number)
+    .sort((left, right) => left - right);
+}
+
+/** The manifest with that serial. Throws as `readEntries` does. */
+export async function readManifest(repo: string, serial: number): Promise<Manifest> {
+  const file = manifestPath(repo, serial);
+  const text = await attempt(`read ${file}`, () => fs.readFile(file, 'utf8'));
+  try {
+    const manifest = parseManifest(text);
+    if (manifest.release?.serial === serial) return manifest;
+    throw new Error('it does not have the serial of its folder');
+  } catch (error) {
+    throw repositoryFault(`${file} cannot be offered: ${messageOf(error)}; remove its folder`, error);
   }
 }
 
@@ -144,7 +179,11 @@ async function sweep(repo: string): Promise<void> {
   const lock = await takeLock(repo, '--nonblock');
   if (lock === null) return;
   try {
-    const entries = await readEntries(repo);
+    const manifests = await Promise.all(
+      (await readSerials(repo)).map((serial) => readManifest(repo, serial)),
+    );
+    // What a signed manifest names is offered until a newer one is signed.
+    const entries = [...(await readEntries(repo)), ...manifests.flatMap((manifest) => manifest.entries)];
     const named = new Set(entries.flatMap((entry) => [tarballPath(repo, entry), torrentPath(repo, entry)]));
     await attempt(`remove stale files from ${repo}`, async () => {
       for (const folder of ['tarballs', 'torrents', 'making']) {

@@ -1,7 +1,14 @@
 // Secret keys in minisign's format: made, written with a password or without one, read again, and signed with. What is
 // public about signatures is agent/core/minisign.ts.
 
-import { createPrivateKey, generateKeyPairSync, type KeyObject, randomBytes, scryptSync, sign } from 'node:crypto';
+import {
+  createPrivateKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  scryptSync,
+  sign,
+} from 'node:crypto';
 import { blake2b } from '@noble/hashes/blake2.js';
 import { SwarmbootError } from '../agent/core/errors.ts';
 import {
@@ -86,7 +93,9 @@ export function parseSecretKey(text: string, password: string, where: string): S
   const pair = hidden.subarray(8, 72);
   if (!hidden.subarray(72).equals(checksum(id, pair))) {
     throw fault(
-      isHidden ? `${where} does not open with that password; try another` : `${where} is damaged; take its copy`,
+      isHidden
+        ? `${where} does not open with that password; try another`
+        : `${where} is damaged; take its copy`,
     );
   }
   return { public: { id: keyIdOf(id), key: pair.subarray(32) }, seed: pair.subarray(0, 32) };

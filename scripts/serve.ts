@@ -8,14 +8,15 @@ import type { AddressInfo } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Catalog } from '../agent/core/catalog.ts';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
+import { MANIFEST_NAME } from '../agent/core/manifest.ts';
 import { withAnnounce } from '../agent/core/metainfo.ts';
 import type { LogFact } from '../agent/core/ports.ts';
 import { swarmHash } from '../agent/core/torrent.ts';
 import { KIB, type Ms } from '../agent/core/units.ts';
 import { openLog } from '../agent/io/log.ts';
 import { type Arguments, type Command, expectWords, type Terminal, usage } from './command.ts';
+import { newestSigned, readTrust, type Signed, unsignedManifest } from './manifest.ts';
 import { Metrics } from './metrics.ts';
 import { ClusterMonitor } from './monitor.ts';
 import { REPO_OPTION, readEntries } from './repository.ts';
@@ -92,6 +93,8 @@ class ImageServer {
   readonly #repo: string;
   readonly #log: LogFact;
   readonly #http: http.Server;
+  /** What is offered, when it is signed. */
+  #signed: Signed | null = null;
   /** Why what is offered is not what the repository holds; empty: it is. */
   #problem = 'the repository has not been read yet';
 
@@ -149,7 +152,9 @@ class ImageServer {
         // First: whoever sees a new image in the catalog sees its layout as well.
         await this.site.follow();
         await this.#monitor.follow();
-        const { came, went } = await this.seeder.follow(await readEntries(this.#repo));
+        const signed = await newestSigned(this.#repo, await readTrust(this.#repo));
+        const entries = signed?.manifest.entries ?? (await readEntries(this.#repo));
+        const { came, went } = await this.seeder.follow(entries);
         for (const { torrent } of went) this.tracker.forget(swarmHash(torrent));
         for (const seeded of came) {
           // A torrent with trackers of its own is announced there like any other peer's.
@@ -158,6 +163,10 @@ class ImageServer {
         }
         for (const seeded of went) say(`no longer seeding ${describeSeeded(seeded)}`);
         for (const seeded of came) say(`seeding ${describeSeeded(seeded)}`);
+        const serial = signed?.manifest.release?.serial;
+        if (serial !== undefined && serial !== this.#signed?.manifest.release?.serial)
+          say(`manifest ${serial} is signed: what it names is offered, and nothing else`);
+        this.#signed = signed;
         this.#problem = '';
         told = '';
       } catch (error) {
@@ -202,8 +211,8 @@ class ImageServer {
       return plain(405, 'only GET and HEAD are answered, and POST to /reports and /echo');
     }
     const localAddress = request.socket.localAddress ?? '';
-    if (path === '/catalog.json') {
-      return { status: 200, type: 'application/json', body: JSON.stringify(this.#catalog()) };
+    if (path === `/${MANIFEST_NAME}`) {
+      return { status: 200, type: 'application/octet-stream', body: this.#manifest() };
     }
     const name = /^\/torrents\/([^/]+)\.torrent$/.exec(path)?.[1];
     const seeded = name === undefined ? undefined : this.seeder.seeded.get(name);
@@ -219,9 +228,10 @@ class ImageServer {
     );
   }
 
-  #catalog(): Catalog {
+  #manifest(): string | Uint8Array {
+    if (this.#signed !== null) return this.#signed.document;
     const entries = [...this.seeder.seeded.values()].map(({ entry }) => entry);
-    return { format: 1, entries, files: this.site.files };
+    return JSON.stringify(unsignedManifest(entries, this.site.files));
   }
 
   /** A torrent without trackers gets ours, under the address by which the asker reached us. */

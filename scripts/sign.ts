@@ -1,4 +1,5 @@
-// `swarmboot keygen`, `sign` and `verify`: keys and signatures of files, which minisign reads and makes too.
+// `swarmboot keygen`, `manifest`, `sign` and `verify`: keys, and signatures of manifests and other files, which minisign reads
+// and makes too.
 
 import * as fs from 'node:fs/promises';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
@@ -12,7 +13,9 @@ import {
 } from '../agent/core/minisign.ts';
 import { GIB } from '../agent/core/units.ts';
 import { signatureChecks } from '../agent/io/digest.ts';
-import { type Arguments, type Command, expectWords, type Option, usage } from './command.ts';
+import { type Arguments, type Command, expectWords, type Option, type Terminal, usage } from './command.ts';
+import { DAYS_VALID, draftManifest } from './manifest.ts';
+import { REPO_OPTION } from './repository.ts';
 import {
   formatSecretKey,
   makeSecretKey,
@@ -31,6 +34,15 @@ const PASSWORD_OPTION: Option = {
   kind: 'text',
   value: 'FILE',
   help: "its first line is the secret key's password",
+};
+
+const DAYS_MAX = 3650;
+const DAYS_OPTION: Option = {
+  name: 'days',
+  kind: 'number',
+  value: 'DAYS',
+  help: 'nodes believe the manifest for so long',
+  default: DAYS_VALID,
 };
 
 export const keygen: Command = {
@@ -59,20 +71,22 @@ export const keygen: Command = {
 
 export const sign: Command = {
   name: 'sign',
-  synopsis: 'FILE --key NAME.key [options]',
-  summary: 'Signs a file: writes FILE.minisig.',
+  synopsis: '[FILE] --key NAME.key [options]',
+  summary: 'Signs what is published now, so that it is offered; or any file: writes FILE.minisig.',
   options: [
     { name: 'key', kind: 'text', value: 'FILE', help: 'the secret key' },
     PASSWORD_OPTION,
     { name: 'comment', kind: 'text', help: 'is signed too, and shown by who verifies (default: the time)' },
+    DAYS_OPTION,
+    REPO_OPTION,
   ],
   run: async (args, terminal) => {
-    const [file] = expectWords(args, 'FILE');
     const keyFile = args.text('key');
     if (keyFile === undefined) throw usage('--key NAME.key is missing');
     const text = (await read(keyFile, SECRET_KEY_BYTES_MAX)).toString('utf8');
     const password = wantsPassword(text, keyFile) ? await passwordOf(args) : '';
     const key = parseSecretKey(text, password, keyFile);
+    const file = args.words.length === 0 ? await draft(args, terminal) : expectWords(args, 'FILE')[0];
     const comment = args.text('comment') ?? `timestamp:${Math.floor(Date.now() / 1000)}`;
     if (/[\r\n]/.test(comment)) throw usage('--comment is one line');
     const signature = signatureOf(await read(file, SIGNED_BYTES_MAX), key, comment);
@@ -80,6 +94,25 @@ export const sign: Command = {
     terminal.out.write(`${file}.minisig: signed with key ${key.public.id}\n`);
   },
 };
+
+export const manifest: Command = {
+  name: 'manifest',
+  synopsis: '[options]',
+  summary: 'Writes the manifest of what is published now, to be signed, on this machine or another one.',
+  options: [DAYS_OPTION, REPO_OPTION],
+  run: async (args, terminal) => {
+    expectWords(args);
+    const file = await draft(args, terminal);
+    terminal.out.write(`${file} is to be signed; ${file}.minisig is its signature's place\n`);
+  },
+};
+
+/** Writes the manifest to be signed. Returns its place. */
+async function draft(args: Arguments, { err }: Terminal): Promise<string> {
+  const days = args.number('days')!;
+  if (days <= 0 || days > DAYS_MAX) throw usage(`--days wants a number up to ${DAYS_MAX}, not ${days}`);
+  return (await draftManifest(args.text('repo')!, days, (line) => err.write(`${line}\n`))).file;
+}
 
 export const verify: Command = {
   name: 'verify',
@@ -100,7 +133,7 @@ export const verify: Command = {
 };
 
 /** Throws SwarmbootError 'missing' or 'signature'. */
-async function readPublicKey(file: string): Promise<PublicKey> {
+export async function readPublicKey(file: string): Promise<PublicKey> {
   return parsePublicKey((await read(file, SIGNATURE_BYTES_MAX)).toString('utf8'), file);
 }
 

@@ -50,6 +50,27 @@ describe('an install', () => {
     ]);
   });
 
+  test('of a node with public keys ends before anything is made when the manifest is not signed', async () => {
+    const rooms = new FakeRooms();
+    rooms.trust = { keys: [{ id: '00000000000000A1', key: new Uint8Array(32) }], serialMin: 1, sinceSec: 0 };
+    await assert.rejects(
+      install(rooms),
+      (error) =>
+        error instanceof SwarmbootError && error.code === 'signature' && /is not signed/.test(error.message),
+    );
+    assert.deepEqual(rooms.asked, ['start', 'catalog', 'stop']);
+  });
+
+  test('of a node with public keys takes no torrent that is named to it', async () => {
+    const rooms = new FakeRooms();
+    rooms.trust = { keys: [{ id: '00000000000000A1', key: new Uint8Array(32) }], serialMin: 1, sinceSec: 0 };
+    await assert.rejects(
+      install(rooms, { TORRENT: '/alone.torrent' }),
+      (error) => error instanceof SwarmbootError && error.code === 'signature',
+    );
+    assert.deepEqual(rooms.asked, ['start', 'stop']);
+  });
+
   test('has BOEL binaries written without tar, images and overrides by tar', async () => {
     const rooms = new FakeRooms();
     await install(rooms, { OVERRIDES: 'site' });

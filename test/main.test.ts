@@ -87,7 +87,7 @@ function offer(folder: string, name: string, kind: Kind, announce: readonly stri
   return { ...made, entry };
 }
 
-/** An image server: a tracker, a catalog over HTTP, and a seeder of everything; and the folders of one node. */
+/** An image server: a tracker, a manifest over HTTP, and a seeder of everything; and the folders of one node. */
 async function startSite(t: TestContext, options: NodeOptions = {}, lie: Partial<CatalogEntry> = {}) {
   const folder = scratch(t);
   const tracker = await startTracker(t);
@@ -103,9 +103,14 @@ async function startSite(t: TestContext, options: NodeOptions = {}, lie: Partial
   }
   const server = createServer((request, response) => {
     const found = offers.find(({ entry }) => request.url === `/torrents/${entry.name}.torrent`);
-    if (request.url === '/catalog.json') {
+    if (request.url === '/manifest') {
       response.end(
-        JSON.stringify({ format: 1, entries: offers.map(({ entry }) => ({ ...entry, ...lie })), files: [] }),
+        JSON.stringify({
+          format: 1,
+          release: null,
+          entries: offers.map(({ entry }) => ({ ...entry, ...lie })),
+          files: [],
+        }),
       );
     } else response.writeHead(found ? 200 : 404).end(found?.file);
   });
@@ -128,7 +133,7 @@ function same(a: string, b: string): void {
   execFileSync('/usr/bin/diff', ['-r', '--no-dereference', a, b]);
 }
 
-test('a node installs image, BOEL binaries and override by a catalog, leaves, and frees its pool', async (t) => {
+test('a node installs image, BOEL binaries and override by a manifest, leaves, and frees its pool', async (t) => {
   const { folder, tracker, node, flags } = await startSite(t);
   const { status, out, err } = await agent({
     ...flags,
@@ -202,7 +207,7 @@ test('an image server that is away is tried again until the install is interrupt
     BITTORRENT_PORT: '0',
     BIND: '127.0.0.1',
   });
-  await run.said(/cannot get http:\/\/127\.0\.0\.1:1\/catalog\.json.*\ncatalog will be tried again in 0:01/);
+  await run.said(/cannot get http:\/\/127\.0\.0\.1:1\/manifest.*\ncatalog will be tried again in 0:01/);
   run.child.kill('SIGINT');
   assert.equal((await run.ended).status, EXIT_STATUS.interrupted);
 });

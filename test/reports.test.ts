@@ -31,7 +31,7 @@ async function deafServer(t: TestContext) {
   writeFileSync(join(tree, 'noise'), noise(3_000_000, 3));
   await published('web', '--kind', 'image', '--from', tree, '--repo', repo, '--compress', 'none');
   const server = await serveRepository(t, repo, {}, UPLOAD_MAX);
-  await server.catalog(({ entries }) => entries.length === 1);
+  await server.manifest(({ entries }) => entries.length === 1);
   const ear: { now: Ear; heard: number } = { now: 'hears', heard: 0 };
   const front = http.createServer((request, response) => {
     if (request.method === 'POST') {

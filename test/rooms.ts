@@ -1,9 +1,10 @@
 // The rooms of an install as a fake that remembers, and an install that runs in them.
 
 import { Bitfield } from '../agent/core/bitfield.ts';
-import type { Catalog, CatalogEntry, Kind, SiteFile } from '../agent/core/catalog.ts';
+import type { CatalogEntry, Kind, SiteFile } from '../agent/core/catalog.ts';
 import type { DiskFacts } from '../agent/core/diskfacts.ts';
 import { parseLease } from '../agent/core/lease.ts';
+import type { Manifest } from '../agent/core/manifest.ts';
 import { buildTorrent, parseTorrent } from '../agent/core/metainfo.ts';
 import { readParams } from '../agent/core/params.ts';
 import type { InstallEvent } from '../agent/core/report.ts';
@@ -18,10 +19,11 @@ import type {
 import type { Pool } from '../agent/core/staging.ts';
 import type { SystemRooms, TreeRoom } from '../agent/core/systemrooms.ts';
 import type { PeerAddress } from '../agent/core/tracker.ts';
+import type { Trust } from '../agent/core/trust.ts';
 import { GIB, hex, MIB } from '../agent/core/units.ts';
 import type { SwarmView } from '../agent/core/view.ts';
 import { Install } from '../agent/install.ts';
-import { digests } from '../agent/io/digest.ts';
+import { digests, signatureChecks } from '../agent/io/digest.ts';
 import { INVENTORY } from './core/messages.ts';
 
 export const SIZE = 1000;
@@ -75,7 +77,8 @@ export function entryOf(name: string, kind: Kind): CatalogEntry {
   };
 }
 
-export const CATALOG: Catalog = {
+export const MANIFEST: Manifest = {
+  release: null,
   format: 1,
   entries: [
     entryOf('debian', 'image'),
@@ -96,6 +99,9 @@ export class FakeRooms implements Rooms {
   readonly asked: string[] = [];
   readonly events: InstallEvent[] = [];
   readonly hashes = digests;
+  readonly signatures = signatureChecks;
+  trust: Trust | null = null;
+  manifest = MANIFEST;
   nowMs = 0;
   view: SwarmView = FIELDS;
   /** Contents by path. */
@@ -111,10 +117,10 @@ export class FakeRooms implements Rooms {
   }
 
   readonly catalog = {
-    fetchCatalog: async () => {
+    fetchManifest: async () => {
       this.#ask('catalog');
-      const files = Object.keys(this.siteFiles).map((path) => ({ path, size: 0, sha256: '' }));
-      return { ...CATALOG, files };
+      const files = Object.keys(this.siteFiles).map((path) => ({ path, size: 0, sha256: '0'.repeat(64) }));
+      return new TextEncoder().encode(JSON.stringify({ ...this.manifest, files }));
     },
     fetchTorrent: async (_server: URL, entry: CatalogEntry) => torrentBytes(entry.file),
     fetchFile: async (_server: URL, { path }: SiteFile) => new TextEncoder().encode(this.siteFiles[path]),

@@ -1,7 +1,7 @@
-// The catalog: what an image server offers, as JSON that both sides read with this file. Decides what a right entry
-// is; getting and keeping them is done elsewhere.
+// What an image server offers: the entries of its catalog and the small files of its site, as both sides read them with
+// this file. Decides what a right one is; the manifest that names them all is core/manifest.
 
-import { messageOf, SwarmbootError } from './errors.ts';
+import { SwarmbootError } from './errors.ts';
 import { BLOCK_BYTES, MIB } from './units.ts';
 
 export const KINDS = ['image', 'boel', 'override'] as const;
@@ -42,12 +42,6 @@ export interface SiteFile {
   readonly sha256: string;
 }
 
-export interface Catalog {
-  readonly format: 1;
-  readonly entries: readonly CatalogEntry[];
-  readonly files: readonly SiteFile[];
-}
-
 /** `layouts/NAME.json`, `scripts/PHASE/NNclass.description`. */
 export const SITE_PATH =
   /^(?:layouts\/[A-Za-z0-9][A-Za-z0-9._-]{0,127}\.json|scripts\/(?:pre-install|main-install|post-install)\/\d\d[A-Za-z0-9][A-Za-z0-9_-]{0,127}\.[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/;
@@ -58,27 +52,8 @@ export const ENTRY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
 const PIECE_BYTES_MAX = 64 * MIB;
 
-/** Reads a whole catalog. Throws SwarmbootError('catalog') that names the entry and the field. */
-export function parseCatalog(text: string): Catalog {
-  const fields = fieldsOf(jsonOf(text), 'the catalog');
-  if (fields.format !== 1) {
-    throw bad('the catalog', 'format', fields.format, '1: this agent and that server do not fit together');
-  }
-  if (!Array.isArray(fields.entries)) throw bad('the catalog', 'entries', fields.entries, 'a list');
-  const entries = fields.entries.map((value: unknown, i) =>
-    parseCatalogEntry(value, `entry ${i + 1} of the catalog`),
-  );
-  const names = new Set<string>();
-  for (const { name } of entries) {
-    if (names.has(name)) throw fault(`the catalog names "${name}" twice`);
-    names.add(name);
-  }
-  if (!Array.isArray(fields.files)) throw bad('the catalog', 'files', fields.files, 'a list');
-  const files = fields.files.map((value: unknown, i) => parseSiteFile(value, `file ${i + 1} of the catalog`));
-  return { format: 1, entries, files };
-}
-
-function parseSiteFile(value: unknown, where: string): SiteFile {
+/** Checks what a manifest says of one file. Throws as `parseCatalogEntry` does. */
+export function parseSiteFile(value: unknown, where: string): SiteFile {
   const fields = fieldsOf(value, where);
   return {
     path: pattern(fields, 'path', where, SITE_PATH, 'the path of a layout or a script'),
@@ -110,17 +85,11 @@ export function parseCatalogEntry(value: unknown, where = 'the catalog entry'): 
   };
 }
 
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw fault(`the catalog is not JSON (${messageOf(error)})`, error);
-  }
-}
+/** The fields of a JSON object. */
+export type Fields = Readonly<Record<string, unknown>>;
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown, where: string): Fields {
+/** Throws SwarmbootError('catalog') for what is no JSON object, as the next ones do for what is not theirs. */
+export function fieldsOf(value: unknown, where: string): Fields {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw fault(`${where} is not a JSON object`);
   }
@@ -139,7 +108,8 @@ function oneOf<T extends string>(fields: Fields, key: string, where: string, all
   return value;
 }
 
-function count(
+/** A whole number within bounds. */
+export function count(
   fields: Fields,
   key: string,
   where: string,
@@ -153,11 +123,13 @@ function count(
   return value;
 }
 
-function bad(where: string, key: string, value: unknown, wanted: string): SwarmbootError {
+/** The fault of a field that has not its kind. */
+export function bad(where: string, key: string, value: unknown, wanted: string): SwarmbootError {
   const shown = value === undefined ? 'missing' : (JSON.stringify(value) ?? '').slice(0, 100);
   return fault(`in ${where}, "${key}" is ${shown}, not ${wanted}`);
 }
 
-function fault(what: string, cause?: unknown): SwarmbootError {
+/** The fault of what was published. */
+export function fault(what: string, cause?: unknown): SwarmbootError {
   return new SwarmbootError('catalog', `${what}; publish again on the image server`, { cause });
 }

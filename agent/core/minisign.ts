@@ -117,7 +117,9 @@ export function verifySignature(
   const known = keys.map(({ id }) => id).join(', ');
   const key = keys.find(({ id }) => id === signature.keyId);
   if (key === undefined) {
-    throw fault(`${where} is signed by key ${signature.keyId}, and only ${known || 'no key'} is believed here`);
+    throw fault(
+      `${where} is signed by key ${signature.keyId}, and only ${known || 'no key'} is believed here`,
+    );
   }
   const over = signedBytes(data, signature.prehashed, checks);
   if (!checks.ed25519(over, signature.signature, key.key)) {

@@ -2,18 +2,20 @@
 // fakes. Types only: nothing here runs.
 
 import type { Bitfield } from './bitfield.ts';
-import type { Catalog, CatalogEntry, Compression, SiteFile } from './catalog.ts';
+import type { CatalogEntry, Compression, SiteFile } from './catalog.ts';
 import type { DiskFacts, Firmware } from './diskfacts.ts';
 import type { Stretch } from './diskplan.ts';
 import type { LinkSight } from './inventory.ts';
 import type { Lease } from './lease.ts';
 import type { Magnet } from './magnet.ts';
+import type { SignatureChecks } from './minisign.ts';
 import type { StorePort } from './ports.ts';
 import type { InstallEvent } from './report.ts';
 import type { Pool } from './staging.ts';
 import type { SystemRooms } from './systemrooms.ts';
 import type { Hashes, Torrent } from './torrent.ts';
 import type { AnnounceReply, PeerAddress } from './tracker.ts';
+import type { Trust } from './trust.ts';
 import type { Ms } from './units.ts';
 import type { SwarmView } from './view.ts';
 
@@ -84,10 +86,11 @@ export interface ExtractionResult {
 }
 
 export interface CatalogRoom {
-  fetchCatalog(server: URL, signal: AbortSignal): Promise<Catalog>;
+  /** The manifest with its signature, as bytes yet to be believed. */
+  fetchManifest(server: URL, signal: AbortSignal): Promise<Uint8Array>;
   /** The bytes of a .torrent file, yet to be believed. */
   fetchTorrent(server: URL, entry: CatalogEntry, signal: AbortSignal): Promise<Uint8Array>;
-  /** A site file, whole and with the hash that the catalog promises. */
+  /** A site file, whole and with the hash that the manifest promises. */
   fetchFile(server: URL, file: SiteFile, signal: AbortSignal): Promise<Uint8Array>;
   /** What TORRENT stands for. */
   readTorrentSource(
@@ -143,6 +146,9 @@ export interface Rooms {
   readonly probe: ProbeRoom;
   readonly system: SystemRooms;
   readonly hashes: Hashes;
+  readonly signatures: SignatureChecks;
+  /** Whose signature is believed; null: anybody is. */
+  readonly trust: Trust | null;
   startEngine(): Promise<EngineRoom>;
   openStore(torrent: Torrent, path: string, signal: AbortSignal): Promise<StoreRoom>;
   extract(job: Extraction, signal: AbortSignal): Promise<ExtractionResult>;

@@ -1,4 +1,4 @@
-// Catalogs, torrents and magnet links, fetched or read from wherever the caller says. What they mean is decided in
+// Manifests, torrents and magnet links, fetched or read from wherever the caller says. What they mean is decided in
 // core; here they are only brought, within limits of size and time.
 
 import { hash } from 'node:crypto';
@@ -6,24 +6,23 @@ import { open } from 'node:fs/promises';
 import { get as getHttp, type IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { BENCODE_BYTES_MAX } from '../core/bencode.ts';
-import { type Catalog, type CatalogEntry, parseCatalog, type SiteFile } from '../core/catalog.ts';
+import type { CatalogEntry, SiteFile } from '../core/catalog.ts';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
 import { nameFault } from '../core/filelist.ts';
 import type { Magnet } from '../core/magnet.ts';
+import { MANIFEST_BYTES_MAX, MANIFEST_NAME } from '../core/manifest.ts';
 import { isTrackerUrl } from '../core/metainfo.ts';
 import type { PeerAddress } from '../core/tracker.ts';
-import { MIB, type Ms } from '../core/units.ts';
+import type { Ms } from '../core/units.ts';
 
-const CATALOG_BYTES_MAX = 4 * MIB;
 const REDIRECTS_MAX = 3;
 /** A server that sends nothing for so long is away. */
 const SILENCE_MAX_MS: Ms = 10_000;
 const REQUEST_MAX_MS: Ms = 60_000;
 
-/** The catalog of the image server at `server`. Throws SwarmbootError('catalog'). */
-export async function fetchCatalog(server: URL, signal: AbortSignal): Promise<Catalog> {
-  const bytes = await fetchBytes(below(server, 'catalog.json'), CATALOG_BYTES_MAX, signal);
-  return parseCatalog(new TextDecoder().decode(bytes));
+/** The manifest of the image server at `server`, as bytes yet to be believed. Throws SwarmbootError('catalog'). */
+export function fetchManifest(server: URL, signal: AbortSignal): Promise<Uint8Array> {
+  return fetchBytes(below(server, MANIFEST_NAME), MANIFEST_BYTES_MAX, signal);
 }
 
 /** The .torrent file of `entry`, as bytes yet to be believed. Throws SwarmbootError('catalog'). */
@@ -37,7 +36,7 @@ export async function fetchFile(server: URL, file: SiteFile, signal: AbortSignal
   if (bytes.length === file.size && hash('sha256', bytes, 'hex') === file.sha256) return bytes;
   throw new SwarmbootError(
     'catalog',
-    `${file.path} from ${server.href} is not what the catalog promises; if it was not just being changed, look at the image server`,
+    `${file.path} from ${server.href} is not what the manifest promises; if it was not just being changed, publish or sign again on the image server`,
   );
 }
 

@@ -3,7 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { appendFileSync, readdirSync, rmSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -144,6 +144,38 @@ describe('from then on', { concurrency: true }, () => {
     const [tarball] = readdirSync(join(one, 'tarballs'));
     for (const name of ['boot/kernel', 'boot/initrd.img', `tarballs/${tarball}`])
       execFileSync('/usr/bin/cmp', [join(one, name), join(two, name)]);
+  });
+});
+
+describe('a node with the key in its RAM disk', () => {
+  const other = { boots: 'BIOS', card: 'virtio-net-pci', memoryMib: 768, disks: 1 } as const;
+  const manifest = join(REPO, 'signed', '1', 'manifest.json');
+  const trust = join(REPO, 'boot', 'trust.json');
+
+  test('refuses a manifest in which the image is another, and its disk is not touched', async () => {
+    const signed = readFileSync(manifest, 'utf8');
+    // A server that is not the admin's own checks nothing itself.
+    renameSync(trust, `${trust}.away`);
+    const { sha256 } = JSON.parse(signed).entries.find(({ name }: { name: string }) => name === 'web');
+    writeFileSync(
+      manifest,
+      signed.replace(
+        sha256,
+        sha256.replace(/./, (digit: string) => (digit === '0' ? '1' : '0')),
+      ),
+    );
+    const victim = lab.machine({ ...other, name: 'node007', mac: '52:54:00:09:00:07' });
+    await arm('node007', '52:54:00:09:00:07');
+    const { vm } = victim.powerOn();
+    await vm.until(/INSTALLATION FAILED/, INSTALL_MS);
+    assert.match(vm.console, /the manifest of http:.* is not what key [0-9A-F]{16} has signed/);
+    await victim.recorded(/has signed/, MINUTE);
+    const { status, stage, code } = victim.record()!.message;
+    assert.deepEqual([status, stage, code], [STATUS.failed, 'catalog', 'signature']);
+    assert.equal(victim.written(), false, 'the disk is as it was');
+    await victim.cutPower();
+    writeFileSync(manifest, signed);
+    renameSync(`${trust}.away`, trust);
   });
 });
 

@@ -293,7 +293,7 @@ function narrowSeeder(): void {
 function hideFolders(): void {
   for (const folder of ['/run', '/srv']) mount('-t', 'tmpfs', 'lab', folder);
   // Folders that are made for mounts are not made on the machine's own disk.
-  for (const folder of ['/usr/lib', '/var/lib']) {
+  for (const folder of ['/etc', '/usr/lib', '/var/lib']) {
     const [upper, work] = ['new', 'work'].map((name) => join('/run/lab', folder, name));
     for (const made of [upper!, work!]) mkdirSync(made, { recursive: true });
     mount('-t', 'overlay', '-o', `lowerdir=${folder},upperdir=${upper},workdir=${work}`, 'lab', folder);

@@ -1,7 +1,6 @@
-import { deepEqual, throws } from 'node:assert/strict';
+import { throws } from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import fc from 'fast-check';
-import { type CatalogEntry, parseCatalog, parseCatalogEntry } from '../../agent/core/catalog.ts';
+import { type CatalogEntry, parseCatalogEntry } from '../../agent/core/catalog.ts';
 import { SwarmbootError } from '../../agent/core/errors.ts';
 
 const ENTRY: CatalogEntry = {
@@ -18,69 +17,8 @@ const ENTRY: CatalogEntry = {
   infoHashV2: '2c'.repeat(32),
 };
 
-const FILES = [
-  { path: 'layouts/default.json', size: 400, sha256: '3d'.repeat(32) },
-  { path: 'scripts/post-install/10all.motd', size: 0, sha256: '4e'.repeat(32) },
-];
-
 const refusal = (reason: RegExp) => (error: unknown) =>
   error instanceof SwarmbootError && error.code === 'catalog' && reason.test(error.message);
-
-test('a catalog is read; fields that are not known are left out', () => {
-  const other = {
-    ...ENTRY,
-    name: 'site',
-    kind: 'override',
-    compression: 'none',
-    unpackedSize: 0,
-    entryCount: 0,
-  };
-  const text = JSON.stringify({
-    format: 1,
-    entries: [{ ...ENTRY, colour: 'red' }, other],
-    files: FILES,
-    colour: 'blue',
-  });
-  deepEqual(parseCatalog(text), { format: 1, entries: [ENTRY, other], files: FILES });
-  deepEqual(parseCatalog('{"format":1,"entries":[],"files":[]}'), { format: 1, entries: [], files: [] });
-});
-
-describe('a catalog is refused', () => {
-  const cases: [string, string, RegExp][] = [
-    ['that is HTML', '<html>', /not JSON .*; publish again/],
-    ['that is a list', '[]', /the catalog is not a JSON object/],
-    ['of another format', '{"format":2,"entries":[]}', /"format" is 2/],
-    ['without entries', '{"format":1}', /"entries" is missing/],
-    ['with fields by way of the prototype', '{"__proto__":{"format":1,"entries":[]}}', /"format" is missing/],
-    [
-      'with an entry that is null',
-      '{"format":1,"entries":[null]}',
-      /entry 1 of the catalog is not a JSON object/,
-    ],
-    ['without files', '{"format":1,"entries":[]}', /"files" is missing/],
-    ...[
-      'layouts/../x.json',
-      'layouts/.x.json',
-      'scripts/10all.x',
-      'scripts/post-install/all.x',
-      'scripts/post-install/10all.x/y',
-      'catalog/x.json',
-      '/layouts/x.json',
-    ].map((path): [string, string, RegExp] => [
-      `with a file at ${path}`,
-      JSON.stringify({ format: 1, entries: [], files: [{ ...FILES[0], path }] }),
-      /in file 1 of the catalog, "path" is/,
-    ]),
-    [
-      'with a file that is too large',
-      JSON.stringify({ format: 1, entries: [], files: [{ ...FILES[0], size: 2 ** 21 }] }),
-      /"size" is 2097152/,
-    ],
-    ['with a name twice', JSON.stringify({ format: 1, entries: [ENTRY, ENTRY] }), /"debian-12" twice/],
-  ];
-  for (const [name, text, reason] of cases)
-    test(name, () => throws(() => parseCatalog(text), refusal(reason)));
-});
 
 describe('an entry is refused that has', () => {
   const wrong: [keyof CatalogEntry, unknown[]][] = [
@@ -103,16 +41,4 @@ describe('an entry is refused that has', () => {
       }
     });
   }
-});
-
-test('any JSON gives a catalog or a refusal, nothing else', () => {
-  fc.assert(
-    fc.property(fc.oneof(fc.json(), fc.string()), (text) => {
-      try {
-        parseCatalog(text);
-      } catch (error) {
-        return error instanceof SwarmbootError;
-      }
-    }),
-  );
 });

@@ -35,7 +35,10 @@ const check = (data: Uint8Array, signature: Signature, keys: readonly PublicKey[
   verifySignature(data, signature, keys, signatureChecks, 'manifest.json');
 
 function refused(work: () => unknown, message: RegExp): void {
-  throws(work, (error) => error instanceof SwarmbootError && error.code === 'signature' && message.test(error.message));
+  throws(
+    work,
+    (error) => error instanceof SwarmbootError && error.code === 'signature' && message.test(error.message),
+  );
 }
 
 describe('a signature', () => {
@@ -92,7 +95,14 @@ describe('a text', () => {
 
   it('that is no public key is refused', () => {
     const [comment, line] = formatPublicKey(KEY).split('\n') as [string, string];
-    const wrong = ['', 'RW', line.slice(0, -4), `${line}AAAA`, `${comment}\n${comment}\n${line}`, `comment\n${line}`];
+    const wrong = [
+      '',
+      'RW',
+      line.slice(0, -4),
+      `${line}AAAA`,
+      `${comment}\n${comment}\n${line}`,
+      `comment\n${line}`,
+    ];
     for (const text of [...wrong, line.replace(/^../, 'AA')]) {
       refused(() => parsePublicKey(text, 'a.pub'), /^a\.pub is no public key/);
     }

@@ -9,8 +9,8 @@ import { type ErrorCode, SwarmbootError } from '../../agent/core/errors.ts';
 import { formatMagnet } from '../../agent/core/magnet.ts';
 import { hex } from '../../agent/core/units.ts';
 import {
-  fetchCatalog,
   fetchFile,
+  fetchManifest,
   fetchTorrent,
   readMagnet,
   readTorrentSource,
@@ -30,7 +30,7 @@ const ENTRY = parseCatalogEntry({
   infoHash: '00'.repeat(20),
   infoHashV2: '00'.repeat(32),
 });
-const CATALOG = JSON.stringify({ format: 1, entries: [ENTRY], files: [] });
+const MANIFEST = JSON.stringify({ format: 1, entries: [ENTRY], files: [] });
 const never = new AbortController().signal;
 
 const refusal = (code: ErrorCode, reason: RegExp) => (error: unknown) =>
@@ -48,16 +48,16 @@ async function serve(context: TestContext, answer: RequestListener): Promise<URL
 }
 
 describe('over HTTP', () => {
-  test('catalog and torrent come from below the address of the server', async (context) => {
+  test('manifest and torrent come from below the address of the server', async (context) => {
     const asked: (string | undefined)[] = [];
     const server = await serve(context, (request, response) => {
       asked.push(request.url);
-      response.end(request.url?.endsWith('.json') ? CATALOG : 'torrent');
+      response.end(request.url === '/manifest' ? MANIFEST : 'torrent');
     });
-    deepEqual(await fetchCatalog(server, never), { format: 1, entries: [ENTRY], files: [] });
+    equal(Buffer.from(await fetchManifest(server, never)).toString(), MANIFEST);
     equal(String(await fetchTorrent(new URL('/site', server), ENTRY, never)), 'torrent');
     equal(String(await fetchTorrent(new URL('/site/', server), ENTRY, never)), 'torrent');
-    deepEqual(asked, ['/catalog.json', '/site/torrents/debian.torrent', '/site/torrents/debian.torrent']);
+    deepEqual(asked, ['/manifest', '/site/torrents/debian.torrent', '/site/torrents/debian.torrent']);
   });
 
   test('a site file is believed by its size and hash', async (context) => {
@@ -71,22 +71,22 @@ describe('over HTTP', () => {
       { path: 'layouts/default.json', size: 3, sha256 },
       { path: 'layouts/default.json', size: 2, sha256: '00'.repeat(32) },
     ]) {
-      await rejects(fetchFile(server, wrong, never), refusal('catalog', /is not what the catalog promises/));
+      await rejects(fetchFile(server, wrong, never), refusal('catalog', /is not what the manifest promises/));
     }
   });
 
   test('a redirect within the server is followed', async (context) => {
     const server = await serve(context, (request, response) => {
-      if (request.url === '/catalog.json') response.writeHead(302, { location: 'other/place' }).end();
-      else response.end(request.url === '/other/place' ? CATALOG : '');
+      if (request.url === '/manifest') response.writeHead(302, { location: 'other/place' }).end();
+      else response.end(request.url === '/other/place' ? MANIFEST : '');
     });
-    equal((await fetchCatalog(server, never)).entries.length, 1);
+    equal(Buffer.from(await fetchManifest(server, never)).toString(), MANIFEST);
   });
 
   const faults: [string, RequestListener, RegExp][] = [
     [
       'a redirect to another server',
-      (_, response) => response.writeHead(301, { location: 'http://127.0.0.1:1/catalog.json' }).end(),
+      (_, response) => response.writeHead(301, { location: 'http://127.0.0.1:1/manifest' }).end(),
       /redirects to another server, http:\/\/127\.0\.0\.1:1;/,
     ],
     [
@@ -107,7 +107,7 @@ describe('over HTTP', () => {
     [
       'no such page',
       (_, response) => response.writeHead(404).end('no'),
-      /catalog\.json: the server answered 404; check/,
+      /manifest: the server answered 404; check/,
     ],
     [
       'an answer cut short',
@@ -115,11 +115,10 @@ describe('over HTTP', () => {
       /cannot get/,
     ],
     ['an answer without end', (_, response) => pour(response), /longer than 4194304 bytes/],
-    ['an answer that is no catalog', (_, response) => response.end('<html>'), /not JSON/],
   ];
   for (const [name, answer, reason] of faults) {
     test(`refused: ${name}`, async (context) => {
-      await rejects(fetchCatalog(await serve(context, answer), never), refusal('catalog', reason));
+      await rejects(fetchManifest(await serve(context, answer), never), refusal('catalog', reason));
     });
   }
 
@@ -130,16 +129,16 @@ describe('over HTTP', () => {
     context.after(() => server.close());
     const { port } = server.address() as AddressInfo;
     await rejects(
-      fetchCatalog(new URL(`http://127.0.0.1:${port}`), never),
+      fetchManifest(new URL(`http://127.0.0.1:${port}`), never),
       refusal('catalog', /cannot get http/),
     );
     await rejects(
-      fetchCatalog(new URL(`https://127.0.0.1:${port}`), never),
+      fetchManifest(new URL(`https://127.0.0.1:${port}`), never),
       refusal('catalog', /cannot get http/),
     );
     server.close();
     await rejects(
-      fetchCatalog(new URL(`http://127.0.0.1:${port}`), never),
+      fetchManifest(new URL(`http://127.0.0.1:${port}`), never),
       refusal('catalog', /ECONNREFUSED/),
     );
   });
@@ -147,7 +146,7 @@ describe('over HTTP', () => {
   test('a silent server is left as soon as the caller says so', async (context) => {
     const ending = new AbortController();
     const server = await serve(context, () => ending.abort(new SwarmbootError('interrupted', 'stopped')));
-    await rejects(fetchCatalog(server, ending.signal), refusal('interrupted', /^stopped$/));
+    await rejects(fetchManifest(server, ending.signal), refusal('interrupted', /^stopped$/));
   });
 });
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseCatalog } from '../../agent/core/catalog.ts';
+import { parseManifest } from '../../agent/core/manifest.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { lines, message, REPORT } from '../core/messages.ts';
 import { kernelPackage } from '../initrd-builder/kernels.ts';
@@ -144,9 +144,9 @@ async function usedService(t: { diagnostic(text: string): void }, root: Root): P
     }
     t.diagnostic(`seeding after ${Math.round(performance.now() - started)} ms`);
     const url = 'http://127.0.0.1:18080';
-    const catalog = parseCatalog(await (await fetch(`${url}/catalog.json`)).text());
+    const manifest = parseManifest(await (await fetch(`${url}/manifest`)).text());
     deepEqual(
-      catalog.entries.map(({ name }) => name),
+      manifest.entries.map(({ name }) => name),
       ['web'],
     );
     for (const path of ['/', '/scripts/page/app.ts', '/metrics'])

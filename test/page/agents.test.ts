@@ -27,7 +27,7 @@ test('sixteen agents from start to end: the page follows, and its numbers are th
   writeFileSync(join(tree, 'noise'), noise(IMAGE_BYTES, 3));
   await published('web', '--kind', 'image', '--from', tree, '--repo', repo, '--compress', 'none');
   const server = await serveRepository(t, repo);
-  await server.catalog(({ entries }) => entries.length === 1);
+  await server.manifest(({ entries }) => entries.length === 1);
   const window = await openPage(t, server.url);
   const { page } = window;
   await window.text('#connection', (text) => text === 'live');

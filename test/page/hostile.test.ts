@@ -72,7 +72,7 @@ async function attacked(t: TestContext) {
   writeFileSync(join(tree, 'noise'), noise(100_000, 3));
   await published('web', '--kind', 'image', '--from', tree, '--repo', repo);
   const server = await serveRepository(t, repo);
-  await server.catalog(({ entries }) => entries.length === 1);
+  await server.manifest(({ entries }) => entries.length === 1);
   const post = async (body: string) =>
     (await fetch(`${server.url}/reports`, { method: 'POST', body })).status;
   for (const [index, text] of HOSTILE.entries()) {

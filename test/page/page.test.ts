@@ -26,7 +26,7 @@ async function served(t: TestContext) {
   );
   writeFileSync(join(repo, 'nodes.conf'), nodes.join(''));
   const server = await serveRepository(t, repo);
-  await server.catalog(({ entries }) => entries.length === 1);
+  await server.manifest(({ entries }) => entries.length === 1);
   for (const number of [1, 2]) await say(server, lastMessage({ number }).message);
   const installing = lastMessage({
     number: 3,
@@ -141,7 +141,7 @@ test('runs are listed, one is shown with its report, and two are compared', asyn
   writeFileSync(join(tree, 'noise'), noise(50_000, 4));
   const { repo } = { repo: server.child.spawnargs[server.child.spawnargs.indexOf('--repo') + 1]! };
   await published('db', '--kind', 'image', '--from', tree, '--repo', repo);
-  await server.catalog(({ entries }) => entries.length === 2);
+  await server.manifest(({ entries }) => entries.length === 2);
   await say(server, { ...lastMessage({ number: 6 }).message, image: 'db' });
   const window = await openPage(t, `${server.url}/#/runs`);
   const { page } = window;

@@ -16,7 +16,7 @@ import { publish } from '../../scripts/publish.ts';
 import { pxeConfig } from '../../scripts/pxe.ts';
 import { remove } from '../../scripts/remove.ts';
 import { report } from '../../scripts/report.ts';
-import { keygen, sign, verify } from '../../scripts/sign.ts';
+import { keygen, manifest, sign, verify } from '../../scripts/sign.ts';
 import { status } from '../../scripts/status.ts';
 import { unpack } from '../../scripts/unpack.ts';
 
@@ -54,6 +54,7 @@ export async function swarmboot(args: readonly string[]): Promise<Outcome> {
     logs,
     pxeConfig,
     keygen,
+    manifest,
     sign,
     verify,
   ];

@@ -21,7 +21,7 @@ async function metrics(t: TestContext, nodes = 3): Promise<string> {
   writeFileSync(join(tree, 'noise'), noise(100_000, 3));
   await published('web', '--kind', 'image', '--from', tree, '--repo', repo);
   const server = await serveRepository(t, repo);
-  await server.catalog(({ entries }) => entries.length === 1);
+  await server.manifest(({ entries }) => entries.length === 1);
   const post = (body: string) => fetch(`${server.url}/reports`, { method: 'POST', body });
   for (let number = 1; number < nodes; number++) {
     const { message: last } = lastMessage({ number });

@@ -26,7 +26,7 @@ async function served(t: TestContext) {
     published(name, '--kind', 'image', '--from', tree, '--repo', repo, '--compress', 'none');
   const entry = await publishTree('one');
   const server = await serveRepository(t, repo);
-  await server.catalog(({ entries }) => entries.length === 1);
+  await server.manifest(({ entries }) => entries.length === 1);
   return { folder, repo, tree, publishTree, entry, server };
 }
 
@@ -38,7 +38,7 @@ async function torrentOf(url: string) {
 
 test('the catalog is what was published, and the torrents name the tracker by which they were asked for', async (t) => {
   const { entry, server } = await served(t);
-  const { entries } = await server.catalog(() => true);
+  const { entries } = await server.manifest(() => true);
   assert.deepEqual(entries, [entry]);
   const torrent = await torrentOf(`${server.url}/torrents/one.torrent`);
   const at = `127.0.0.1:${server.trackerPort}/announce`;
@@ -101,13 +101,13 @@ test('an interrupted fetch leaves nothing that looks whole', async (t) => {
 test('publications that come, change and go are followed while it runs', async (t) => {
   const { tree, repo, publishTree, entry, server } = await served(t);
   await publishTree('two');
-  await server.catalog(({ entries }) => entries.length === 2);
+  await server.manifest(({ entries }) => entries.length === 2);
   writeFileSync(join(tree, 'more'), 'more');
   const changed = await publishTree('one');
   assert.notEqual(changed.infoHash, entry.infoHash);
-  await server.catalog(({ entries }) => entries.some(({ sha256 }) => sha256 === changed.sha256));
+  await server.manifest(({ entries }) => entries.some(({ sha256 }) => sha256 === changed.sha256));
   await swarmboot(['remove', 'two', '--repo', repo]);
-  await server.catalog(({ entries }) => entries.length === 1);
+  await server.manifest(({ entries }) => entries.length === 1);
   assert.equal((await fetch(`${server.url}/torrents/two.torrent`)).status, 404);
   const torrent = await torrentOf(`${server.url}/torrents/one.torrent`);
   assert.equal(Buffer.from(torrent.infoHashV1!).toString('hex'), changed.infoHash);
@@ -117,10 +117,10 @@ test('an entry whose tarball is gone is left out, and the others are served', as
   const { repo, tree, publishTree, server } = await served(t);
   writeFileSync(join(tree, 'more'), 'more');
   const broken = await publishTree('two');
-  await server.catalog(({ entries }) => entries.length === 2);
+  await server.manifest(({ entries }) => entries.length === 2);
   truncateSync(join(repo, 'tarballs', broken.file), 10);
   const again = await serveRepository(t, repo);
-  const { entries } = await again.catalog((catalog) => catalog.entries.length > 0);
+  const { entries } = await again.manifest((manifest) => manifest.entries.length > 0);
   assert.deepEqual(
     entries.map(({ name }) => name),
     ['one'],
@@ -131,8 +131,8 @@ test('an entry whose tarball is gone is left out, and the others are served', as
 test('SIGTERM ends it with status 0, and other requests get a plain answer', async (t) => {
   const { server } = await served(t);
   assert.equal((await fetch(`${server.url}/../../etc/passwd`)).status, 404);
-  assert.equal((await fetch(`${server.url}/catalog.json`, { method: 'POST', body: 'x' })).status, 405);
-  assert.equal((await fetch(`${server.url}/catalog.json`, { method: 'HEAD' })).status, 200);
+  assert.equal((await fetch(`${server.url}/manifest`, { method: 'POST', body: 'x' })).status, 405);
+  assert.equal((await fetch(`${server.url}/manifest`, { method: 'HEAD' })).status, 200);
   const sent = 'swarmboot '.repeat(3600);
   const echo = await fetch(`${server.url}/echo`, { method: 'POST', body: sent });
   assert.deepEqual([echo.status, await echo.text()], [200, sent]);

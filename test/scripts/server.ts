@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Catalog, parseCatalog } from '../../agent/core/catalog.ts';
+import { type Manifest, parseManifest, splitSigned } from '../../agent/core/manifest.ts';
 import { PROGRAM } from './commands.ts';
 
 export interface Served {
@@ -13,8 +13,8 @@ export interface Served {
   readonly peerPort: number;
   /** All that it said so far. */
   said(): string;
-  /** The catalog, once `true` is said of it. */
-  catalog(when: (catalog: Catalog) => boolean): Promise<Catalog>;
+  /** The manifest, once `true` is said of it. */
+  manifest(when: (manifest: Manifest) => boolean): Promise<Manifest>;
 }
 
 interface Test {
@@ -62,10 +62,11 @@ export async function serveRepository(
     trackerPort: port(/tracker: port (\d+)/),
     peerPort: port(/first seeder: port (\d+)/),
     said: () => text,
-    catalog: async (when) => {
+    manifest: async (when) => {
       for (;;) {
-        const catalog = parseCatalog(await (await fetch(`${url}/catalog.json`)).text());
-        if (when(catalog)) return catalog;
+        const bytes = new Uint8Array(await (await fetch(`${url}/manifest`)).arrayBuffer());
+        const manifest = parseManifest(new TextDecoder().decode(splitSigned(bytes).manifest));
+        if (when(manifest)) return manifest;
         await sleep(20);
       }
     },

@@ -247,7 +247,7 @@ test('layouts and scripts are in the catalog and can be got', async (t) => {
   const { repo, server, get } = await site(t);
   mkdirSync(join(repo, 'scripts/post-install'), { recursive: true });
   writeFileSync(join(repo, 'scripts/post-install/10all.motd'), '#!/bin/sh\n');
-  const { files } = await server.catalog((catalog) => catalog.files.length === 1);
+  const { files } = await server.manifest((manifest) => manifest.files.length === 1);
   assert.equal(files[0]!.path, 'scripts/post-install/10all.motd');
   assert.deepEqual(await get(`/files/${files[0]!.path}`), { status: 200, text: '#!/bin/sh\n' });
 });

@@ -24,7 +24,7 @@ async function watched(t: TestContext) {
   await published('web', '--kind', 'image', '--from', tree, '--repo', repo);
   writeFileSync(join(repo, 'nodes.conf'), NODES);
   const server = await serveRepository(t, repo);
-  await server.catalog(({ entries }) => entries.length === 1);
+  await server.manifest(({ entries }) => entries.length === 1);
   const say = async (one: Message) => {
     const response = await fetch(`${server.url}/reports`, { method: 'POST', body: encodeMessage(one) });
     assert.equal(response.status, 204, await response.text());
