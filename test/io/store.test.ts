@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -275,6 +276,19 @@ test('the source gives the file from its first byte to its last, and no byte bef
     if (held.length === 4) read.push(Buffer.from(held.shift()!));
   }
   deepEqual(Buffer.concat([...read, ...held]), bytes);
+  await store.close();
+});
+
+test('what is put in the place of a checked file is not what the source gives', async (t) => {
+  const made = oneFile();
+  const path = join(scratch(t), 'image.tar');
+  const store = await open(made.torrent, path, 'create');
+  await fill(store, made);
+  writeFileSync(`${path}.other`, Buffer.alloc(made.space.length));
+  renameSync(`${path}.other`, path);
+  const read: Buffer[] = [];
+  for await (const chunk of store.source(ready, new AbortController().signal)) read.push(Buffer.from(chunk));
+  ok(Buffer.concat(read).equals(made.space));
   await store.close();
 });
 
