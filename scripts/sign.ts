@@ -86,12 +86,16 @@ export const sign: Command = {
     const text = (await read(keyFile, SECRET_KEY_BYTES_MAX)).toString('utf8');
     const password = wantsPassword(text, keyFile) ? await passwordOf(args) : '';
     const key = parseSecretKey(text, password, keyFile);
-    const file = args.words.length === 0 ? await draft(args, terminal) : expectWords(args, 'FILE')[0];
+    const isManifest = args.words.length === 0;
+    const file = isManifest ? await draft(args, terminal) : expectWords(args, 'FILE')[0];
     const comment = args.text('comment') ?? `timestamp:${Math.floor(Date.now() / 1000)}`;
     if (/[\r\n]/.test(comment)) throw usage('--comment is one line');
     const signature = signatureOf(await read(file, SIGNED_BYTES_MAX), key, comment);
     await replace(`${file}.minisig`, signature);
-    terminal.out.write(`${file}.minisig: signed with key ${key.public.id}\n`);
+    const told = isManifest
+      ? `${file} is signed with key ${key.public.id}, and offered`
+      : `${file}.minisig: signed with key ${key.public.id}`;
+    terminal.out.write(`${told}\n`);
   },
 };
 

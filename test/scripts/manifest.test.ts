@@ -53,8 +53,13 @@ test('what is signed is offered with its signature, and what is published later 
   );
   deepEqual(believed.entries, [entry]);
 
+  match(
+    (await ours('list', '--repo', repo)).out,
+    / yes\noffered is manifest 1 of 20\d\d-.*, signed, believed until 20/,
+  );
   fs.writeFileSync(join(tree, 'motd'), 'second\n');
   const second = await publish();
+  match((await ours('list', '--repo', repo)).out, / not yet\noffered is manifest 1 of /);
   // Long enough for the server to look at the repository again.
   await sleep(1500);
   deepEqual((await server.manifest(() => true)).entries, [entry]);
