@@ -49,7 +49,7 @@ AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-package packages-bench \
   check types lint tidy test sim sim-large boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch figures lab lab-test \
-  program man install uninstall deb deb-test clean
+  program man install uninstall deb deb-test sbom clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -124,6 +124,10 @@ export SOURCE_DATE_EPOCH
 PROGRAM_SOURCES = $(shell find agent scripts initrd-builder -type f) package.json package-lock.json
 TEXTS := swarmboot.1 swarmboot.json.5 swarmboot-agent.8 completion.bash
 DOCS := README.md docs/admin.md docs/layouts.md docs/parameters.md docs/pxe.md docs/simulate.md docs/watch.md
+
+sbom: node_modules/.package-lock.json ## list what the product is made of, with hashes, in build/sbom.cdx.json (CycloneDX)
+	mkdir -p build
+	$(NPM) sbom --sbom-format=cyclonedx --package-lock-only | node scripts/sbom.ts > build/sbom.cdx.json
 
 program: build/lib/scripts/swarmboot.mjs ## pack the swarmboot command with its Node, the agent and its data into build/lib
 build/lib/scripts/swarmboot.mjs: $(PROGRAM_SOURCES) build/swarmboot-agent | node_modules/.package-lock.json
