@@ -126,15 +126,16 @@ test('of two network cards the one that booted is configured by DHCP, and the le
   match(await vm.run('ps', SHELL_MS), /udhcpc -i eth1/);
 });
 
-test('words of the kernel command line do not become environment of the agent, and every console has its output', async () => {
+test('words of the kernel command line do not become environment of the agent, it dumps no core, and every console has its output', async () => {
   const vm = await boot('environment', {
     // The last console is /dev/console; the serial line is only one of the others.
     words: 'console=tty0 NODE_OPTIONS=--inspect LD_PRELOAD=/x.so SSL_CERT_FILE=/x.pem IFS=a PATH=/x',
-    agent: "tr '\\0' '\\n' </proc/self/environ; echo that is all",
+    agent:
+      "tr '\\0' '\\n' </proc/self/environ; grep -c 'core file size *0 *0 ' /proc/self/limits; echo that is all",
   });
   await vm.until(/network: eth0/, BOOT_MS);
   const [text] = await vm.until(/^PATH=[\s\S]*that is all$/m, BOOT_MS);
-  equal(text, 'PATH=/usr/sbin:/usr/bin\nHOME=/\nTERM=linux\nthat is all');
+  equal(text, 'PATH=/usr/sbin:/usr/bin\nHOME=/\nTERM=linux\n1\nthat is all');
   await vm.until(/The agent has ended well[\s\S]*Press Enter/, BOOT_MS);
   doesNotMatch(vm.console, /shell/);
 });
