@@ -8,6 +8,8 @@ import { type Member, quoted } from './tarhead.ts';
 export interface TargetView {
   /** Where the symbolic link at `path` points; null when there is none. Asked without following any link. */
   readlink(path: string): string | null;
+  /** True when there is a folder at `path`, and no link to one. */
+  isFolder(path: string): boolean;
 }
 
 /** Where judged members go: something that writes, or only counts. */
@@ -38,6 +40,8 @@ export interface ArchiveLimits {
 }
 
 const PATH_BYTES_MAX = 4096;
+/** As long as Linux lets the name of one file or folder be. */
+const NAME_BYTES_MAX = 255;
 const DEPTH_MAX = 256;
 /** As many links as Linux follows in one path. */
 const HOPS_MAX = 40;
@@ -55,6 +59,8 @@ export class Judge {
   readonly #limits: ArchiveLimits;
   /** Links of this archive by physical path. One that is replaced later stays: too strict is safe. */
   readonly #links = new Map<string, string>();
+  /** Those of them that would replace a folder of the target: if it is not empty it stays, and what it holds counts. */
+  readonly #doubtful = new Set<string>();
   readonly #linkable = new PathSet();
   /** The last parent directory and what it resolved to: archives keep the members of a directory together. */
   #parent: { readonly name: string; readonly path: string } | null = null;
@@ -68,6 +74,9 @@ export class Judge {
   admit(member: Member): void {
     const parts = partsOf(member.name, member.name);
     if (parts.length === 0 && member.type !== 'directory') throw refusal(member.name, 'it has an empty name');
+    // The kernel follows a link in front of a dot, and what follows it is judged as a folder only.
+    if (member.name.endsWith('/.') && member.type !== 'directory')
+      throw refusal(member.name, `a ${member.type} whose name ends with a dot`);
     this.#count(member);
     const path = this.#pathOf(parts, member.name);
     switch (member.type) {
@@ -87,8 +96,9 @@ export class Judge {
             `it is a hard link to ${quoted(member.linkName)}, no earlier file of the archive`,
           );
         }
-        const text = this.#links.get(source);
-        if (text !== undefined) this.#link(path, text);
+        // A link of the target is still there when the file that should have replaced it was left out, or not written.
+        const text = this.#links.get(source) ?? this.#target.readlink(source);
+        if (text !== null) this.#link(path, text);
         break;
       }
       case 'file':
@@ -132,6 +142,7 @@ export class Judge {
   }
 
   #link(path: string, text: string): void {
+    if (this.#target.isFolder(path)) this.#doubtful.add(path);
     this.#links.set(path, text);
     this.#parent = null;
   }
@@ -160,6 +171,8 @@ export class Judge {
       const path = walked.join('/');
       const text = this.#links.get(path) ?? this.#target.readlink(path);
       if (text === null) continue;
+      if (this.#doubtful.has(path))
+        throw refusal(name, `it would be written through the link ${quoted(path)} in the place of a folder`);
       if (text.startsWith('/')) {
         throw refusal(name, `it would be written through the link ${quoted(path)} to ${quoted(text)}`);
       }
@@ -192,6 +205,8 @@ function partsOf(path: string, name: string): readonly string[] {
   const parts = path.split('/').filter((part) => part !== '' && part !== '.');
   if (parts.includes('..')) throw refusal(name, `${quoted(path)} climbs with ".."`);
   if (parts.length > DEPTH_MAX) throw refusal(name, `deeper than ${DEPTH_MAX} directories`);
+  if (parts.some((part) => part.length > NAME_BYTES_MAX))
+    throw refusal(name, `a part of its name of more than ${NAME_BYTES_MAX} bytes`);
   return parts;
 }
 

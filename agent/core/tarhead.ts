@@ -3,6 +3,7 @@
 // pax and ustar, GNU long names, GNU sparse files in pax headers. Whether a member is allowed is for judge.ts to say.
 
 import { SwarmbootError } from './errors.ts';
+import { checkMap, decimal, readSparse, SparseRecords } from './sparsemap.ts';
 import { MIB } from './units.ts';
 
 export type MemberType =
@@ -28,13 +29,15 @@ export interface Member {
   /** Bytes of the file on disk, holes counted as data. */
   readonly fileBytes: number;
   readonly sparse: boolean;
+  /** True when the stored bytes start with the map of a sparse file, which is still to be checked. */
+  readonly mapStored: boolean;
   /** Permission bits, set-id and sticky bits. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
   /** Seconds since 1970, with a fraction. */
   readonly mtimeSec: number;
-  /** Names of the extended attributes. */
+  /** Names of the extended attributes; access lists and labels that are kept as text go by the names of their records. */
   readonly xattrs: readonly string[];
 }
 
@@ -54,9 +57,6 @@ const TYPES: Readonly<Record<string, MemberType>> = {
   '7': 'file',
 };
 
-/** Pax keys that one header may hold many times (GNU sparse format 0.0). */
-const REPEATED = new Set(['GNU.sparse.offset', 'GNU.sparse.numbytes']);
-
 /** `text` in quotes for a message: bytes that are no printable ASCII become `\xNN`. */
 export function quoted(text: string): string {
   const shown = text.length > 200 ? `${text.slice(0, 200)}...` : text;
@@ -65,7 +65,7 @@ export function quoted(text: string): string {
 
 /**
  * Reads the headers of one member: `bytes` starts where the member before ended and ends where this one's content
- * starts. The caller has checked the checksums. Throws SwarmbootError `archive` for anything doubtful.
+ * starts. The caller has checked the sums, here it is only their form. Throws SwarmbootError `archive` for anything doubtful.
  */
 export function readMember(bytes: Uint8Array): Member {
   let pax: Map<string, string> | null = null;
@@ -77,8 +77,10 @@ export function readMember(bytes: Uint8Array): Member {
     const flag = String.fromCharCode(record[156]!);
     if (!'xgLK'.includes(flag)) {
       if (at + RECORD_BYTES !== bytes.length) throw refusal(strayMessage(record));
+      checkSumForm(record);
       return memberOf(record, flag, pax, longName, longLink);
     }
+    checkSumForm(record);
     const size = numberAt(record, 124, 12) ?? -1;
     const content = bytes.subarray(at + RECORD_BYTES, at + RECORD_BYTES + size);
     if (size < 0 || content.length < size) throw refusal('an extended header has no right size');
@@ -116,35 +118,58 @@ function memberOf(
   const plainName = pax?.get('path') ?? longName ?? ustarName(record);
   const sized = pax?.get('size');
   const storedBytes = sized === undefined ? numberAt(record, 124, 12) : decimal(sized);
-  const called = `member ${quoted(plainName)}`;
-  if (storedBytes === null) throw refusal(`${called}: its size is no number`);
-  if (storedBytes > 0 && type !== 'file') throw refusal(`${called}: a ${type} with content`);
+  const refuse = (what: string) => refusal(`member ${quoted(plainName)}: ${what}`);
+  if (storedBytes === null || storedBytes < 0) throw refuse('its size is no number');
+  if (storedBytes > 0 && type !== 'file') throw refuse(`a ${type} with content`);
   const name = pax?.get('GNU.sparse.name') ?? plainName;
-  if (type !== 'directory' && name.endsWith('/'))
-    throw refusal(`${called}: a ${type} whose name ends with a slash`);
-  const realSize = pax?.get('GNU.sparse.realsize') ?? pax?.get('GNU.sparse.size');
+  if (type !== 'directory' && name.endsWith('/')) throw refuse(`a ${type} whose name ends with a slash`);
+  const sparse = pax === null ? null : readSparse(pax, refuse);
+  if (sparse !== null && (type !== 'file' || !readsSparse(record)))
+    throw refuse('a sparse header that fits no file');
+  if (sparse?.map) checkMap(sparse.map, storedBytes, sparse.fileBytes, refuse);
   const keys = [...(pax?.keys() ?? [])];
-  const sparse = keys.some((key) => key.startsWith('GNU.sparse.'));
-  const fileBytes = sparse ? decimal(realSize ?? '') : storedBytes;
-  if (fileBytes === null || (sparse && type !== 'file'))
-    throw refusal(`${called}: a sparse header that fits no file`);
+  const factOf = (text: string | undefined, ...field: Field) => {
+    const fact = text === undefined ? factAt(...field) : decimalFraction(text);
+    if (fact === null) throw refuse('its mode, owner, group or time is no number');
+    return fact;
+  };
   return {
     name: name.length > 1 ? name.replace(/\/+$/, '') : name,
     plainName,
     type,
     linkName: type.endsWith('link') ? (pax?.get('linkpath') ?? longLink ?? textAt(record, 157, 100)) : '',
     storedBytes,
-    fileBytes,
-    sparse,
-    mode: (numberAt(record, 100, 8) ?? 0) & 0o7777,
-    uid: Number(pax?.get('uid') ?? numberAt(record, 108, 8) ?? 0),
-    gid: Number(pax?.get('gid') ?? numberAt(record, 116, 8) ?? 0),
-    mtimeSec: Number(pax?.get('mtime') ?? numberAt(record, 136, 12) ?? 0),
-    xattrs: keys.filter((key) => key.startsWith(XATTR)).map((key) => key.slice(XATTR.length)),
+    fileBytes: sparse?.fileBytes ?? storedBytes,
+    sparse: sparse !== null,
+    mapStored: sparse !== null && sparse.map === null,
+    mode: factOf(undefined, record, 100, 8) & 0o7777,
+    uid: factOf(pax?.get('uid'), record, 108, 8),
+    gid: factOf(pax?.get('gid'), record, 116, 8),
+    mtimeSec: factOf(pax?.get('mtime'), record, 136, 12),
+    xattrs: keys.filter(isAttribute).map((key) => (key.startsWith(XATTR) ? key.slice(XATTR.length) : key)),
   };
 }
 
 const XATTR = 'SCHILY.xattr.';
+
+function isAttribute(key: string): boolean {
+  return key.startsWith(XATTR) || /^(?:SCHILY\.acl|RHT\.security)\./.test(key);
+}
+
+/** GNU tar looks for sparse records behind a POSIX header only, and takes for one of star's what has these bytes. */
+function readsSparse(record: Uint8Array): boolean {
+  const star = record[475] === 0 && /^[0-7].{10} [0-7].{10} $/s.test(latin1(record.subarray(476, 500)));
+  return record[262] === 0 && !star;
+}
+
+/**
+ * A checksum that is written in another way than in plain octal digits is right for one reader and wrong for another,
+ * and who takes it for wrong looks for the next header in what the first takes for content.
+ */
+function checkSumForm(record: Uint8Array): void {
+  if (!OCTAL.test(latin1(record.subarray(148, 156))))
+    throw refusal('a header whose checksum is no octal number');
+}
 
 function typeMessage(flag: string, name: string): string {
   const kind = flag === 'S' ? 'an old GNU sparse file' : `of the unknown type ${quoted(flag)}`;
@@ -165,20 +190,31 @@ function textAt(record: Uint8Array, offset: number, length: number): string {
   return latin1(end < 0 ? field : field.subarray(0, end));
 }
 
-/** An octal field, or GNU's base-256 for large numbers; null for anything else, GNU's old base 64 among it. */
-function numberAt(record: Uint8Array, offset: number, length: number): number | null {
+type Field = readonly [record: Uint8Array, offset: number, length: number];
+
+const OCTAL = /^ *([0-7]+)[ \0]*$/;
+
+/** An octal field, or GNU's base-256 for what octal cannot say; null for anything else, GNU's old base 64 among it. */
+function numberAt(...[record, offset, length]: Field): number | null {
   const field = record.subarray(offset, offset + length);
-  if (field[0] === 0x80) {
-    const value = field.subarray(1).reduce((sum, byte) => sum * 256 + byte, 0);
-    return Number.isSafeInteger(value) ? value : null;
+  if (field[0] === 0x80 || field[0] === 0xff) {
+    const flip = field[0] === 0xff ? 0xff : 0;
+    const value = field.subarray(1).reduce((sum, byte) => sum * 256 + (byte ^ flip), 0);
+    if (!Number.isSafeInteger(value)) return null;
+    return flip === 0 ? value : -1 - value;
   }
-  const octal = /^ *([0-7]+)[ \0]*$/.exec(latin1(field));
+  const octal = OCTAL.exec(latin1(field));
   return octal === null ? null : Number.parseInt(octal[1]!, 8);
 }
 
-function decimal(text: string): number | null {
-  const value = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
-  return Number.isSafeInteger(value) ? value : null;
+/** A field that may be left empty, which is 0. */
+function factAt(...[record, offset, length]: Field): number | null {
+  const number = numberAt(record, offset, length);
+  return number === null && /^ *\0/.test(latin1(record.subarray(offset, offset + length))) ? 0 : number;
+}
+
+function decimalFraction(text: string): number | null {
+  return /^-?\d{1,16}(?:\.\d*)?$/.test(text) ? Number(text) : null;
 }
 
 function longText(content: Uint8Array): string {
@@ -197,6 +233,7 @@ function checkGlobal(pax: ReadonlyMap<string, string>): void {
 /** Reads pax records, `LENGTH KEY=VALUE\n` end to end (POSIX.1-2001, pax Header Block). */
 function readPax(content: Uint8Array): Map<string, string> {
   const records = new Map<string, string>();
+  const sparse = new SparseRecords(refusal);
   for (let at = 0; at < content.length; ) {
     const space = content.indexOf(32, at);
     const digits = space < 0 ? '' : latin1(content.subarray(at, Math.min(space, at + 9)));
@@ -207,11 +244,14 @@ function readPax(content: Uint8Array): Map<string, string> {
     }
     const key = latin1(content.subarray(space + 1, equals));
     const known = !key.startsWith('GNU.') || key.startsWith('GNU.sparse.');
-    if (key === '' || !known) throw refusal(`a pax header holds ${quoted(key)}`);
-    if (records.has(key) && !REPEATED.has(key)) throw refusal(`a pax header holds ${quoted(key)} twice`);
-    records.set(key, latin1(content.subarray(equals + 1, end - 1)));
+    // GNU tar passes over blanks before a key, and stops reading at a NUL byte in one.
+    if (!known || /^[ \t]|^$|\0/.test(key)) throw refusal(`a pax header holds ${quoted(key)}`);
+    if (records.has(key)) throw refusal(`a pax header holds ${quoted(key)} twice`);
+    const value = latin1(content.subarray(equals + 1, end - 1));
+    if (!sparse.take(key, value)) records.set(key, value);
     at = end;
   }
+  sparse.finish(records);
   return records;
 }
 

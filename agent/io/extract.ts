@@ -9,6 +9,7 @@ import { extract as createReader, type ExtractEvents, type Header } from 'tar-st
 import type { Compression } from '../core/catalog.ts';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
 import { type FileSink, Judge, type MemberSink, type TreeWriter } from '../core/judge.ts';
+import { StoredMap } from '../core/sparsemap.ts';
 import { HEADERS_BYTES_MAX, type Member, quoted, RECORD_BYTES, readMember } from '../core/tarhead.ts';
 import { KIB, MIB } from '../core/units.ts';
 
@@ -68,7 +69,12 @@ export async function extract(
 
 /** Reads a whole tarball as `extract` would into an empty target, and writes nothing. Throws as `extract` does. */
 export async function judgeTarball(tarball: Tarball, signal: AbortSignal): Promise<JudgeResult> {
-  const nowhere: MemberSink = { readlink: () => null, take: () => true, write: async () => {} };
+  const nowhere: MemberSink = {
+    readlink: () => null,
+    isFolder: () => false,
+    take: () => true,
+    write: async () => {},
+  };
   return run(tarball, nowhere, signal);
 }
 
@@ -182,6 +188,9 @@ class Gate {
   #position = 0;
   /** Where the content of the last member ends, padding included: the next headers start there. */
   #memberEnd = 0;
+  /** Where the content of the last member starts, and the sparse map that it starts with, if there is one. */
+  #contentStart = 0;
+  #map: StoredMap | null = null;
   #wanted = true;
   /** The chunk in work, with what was held in front of it; it starts at `#base` of the archive. */
   #window: Uint8Array = new Uint8Array(0);
@@ -267,6 +276,11 @@ class Gate {
     } catch (error) {
       if (error instanceof SwarmbootError) throw error;
       if (this.#atEnd()) throw this.#fault('garbage follows the end of the archive', error);
+      if (/unknown format/.test(messageOf(error)))
+        throw this.#fault(
+          'a header of neither POSIX nor GNU tar (format v7, or the label of a volume?)',
+          error,
+        );
       throw this.#fault(`no tar header is where one should be (${messageOf(error)})`, error);
     }
   }
@@ -280,15 +294,30 @@ class Gate {
     }
     this.#judge.admit(member);
     this.#sortUntil(start);
+    this.#contentStart = header.byteOffset;
     this.#memberEnd = header.byteOffset + Math.ceil(member.storedBytes / RECORD_BYTES) * RECORD_BYTES;
+    this.#map = member.mapStored
+      ? new StoredMap(member.storedBytes, member.fileBytes, HEADERS_BYTES_MAX, (what) =>
+          this.#fault(`member ${quoted(member.name)}: ${what}`),
+        )
+      : null;
     return this.#writer.take(member);
   }
 
   /** Sorts the window up to `end` into the parts, when the member that it belongs to is wanted. */
   #sortUntil(end: number): void {
     if (end <= this.#sorted) return;
+    this.#readMap(end);
     if (this.#wanted) this.#pass(this.#window.subarray(this.#sorted - this.#base, end - this.#base));
     this.#sorted = end;
+  }
+
+  /** Reads what the window holds of the map up to `end`, before any of it goes on. */
+  #readMap(end: number): void {
+    if (this.#map === null) return;
+    const from = Math.max(this.#sorted, this.#contentStart);
+    if (end > from) this.#map.take(this.#window.subarray(from - this.#base, end - this.#base));
+    if (end >= this.#memberEnd) this.#map.end();
   }
 
   /** Bytes that follow those before them go on with them: one write for many small members. */
@@ -307,7 +336,9 @@ class Gate {
       throw this.#fault('zeros without end follow the archive');
     this.#ended = true;
     this.#held = new Uint8Array(0);
-    this.#pass(rest);
+    // No more than ends the archive: GNU tar reads no further, and is gone when more is written.
+    const passed = this.#sorted - this.#memberEnd;
+    this.#pass(rest.subarray(0, Math.max(2 * RECORD_BYTES - passed, 0)));
   }
 
   #fault(what: string, cause?: unknown): SwarmbootError {

@@ -11,6 +11,8 @@ import { KIB } from '../core/units.ts';
 
 const STDERR_BYTES_MAX = 16 * KIB;
 const GNU_TAR = '/usr/bin/tar';
+/** Records of access lists and labels by name: another machine may not have those names. */
+const KEPT_AS_TEXT = /^(?:SCHILY|RHT)\./;
 /** What a file is called, in its folder, until it is whole. */
 const UNFINISHED = '.swarmboot-unfinished';
 
@@ -36,9 +38,19 @@ class Target {
   }
 
   readlink(path: string): string | null {
-    const place = this.place(path);
-    const stat = fs.lstatSync(place, { throwIfNoEntry: false });
-    return stat?.isSymbolicLink() ? fs.readlinkSync(place, 'latin1') : null;
+    return this.#stat(path)?.isSymbolicLink() ? fs.readlinkSync(this.place(path), 'latin1') : null;
+  }
+
+  isFolder(path: string): boolean {
+    return this.#stat(path)?.isDirectory() ?? false;
+  }
+
+  #stat(path: string): fs.Stats | undefined {
+    try {
+      return fs.lstatSync(this.place(path), { throwIfNoEntry: false });
+    } catch (error) {
+      throw writeFault(`cannot look at ${quoted(path)} below ${this.target}: ${reasonOf(error)}`, error);
+    }
   }
 
   /** Where a member lies, byte for byte. */
@@ -54,6 +66,11 @@ function writeFault(what: string, cause?: unknown): SwarmbootError {
   });
 }
 
+/** What is wrong, without the path that Node puts behind it, raw and in full. */
+function reasonOf(error: unknown): string {
+  return messageOf(error).split(', ')[0] ?? '';
+}
+
 /** GNU tar as a child: it writes what it gets on its standard input. */
 class TarWriter extends Target implements TreeWriter {
   readonly #root = process.geteuid?.() === 0;
@@ -64,6 +81,7 @@ class TarWriter extends Target implements TreeWriter {
   readonly #leftOut = new Set<string>();
   #owners = 0;
   #attributes = 0;
+  #texts = 0;
 
   constructor(target: string) {
     super(target);
@@ -104,6 +122,7 @@ class TarWriter extends Target implements TreeWriter {
   }
 
   take(member: Member): boolean {
+    if (member.xattrs.some((name) => KEPT_AS_TEXT.test(name))) this.#texts++;
     if (this.#root) return true;
     const device = member.type === 'character-device' || member.type === 'block-device';
     if (device || (member.type === 'hardlink' && this.#leftOut.has(member.linkName))) {
@@ -125,6 +144,11 @@ class TarWriter extends Target implements TreeWriter {
     const wrong = await this.#exit;
     if (wrong !== null) throw this.#fault(wrong);
     const said = this.#stderr === '' ? [] : [`GNU tar said: ${this.#lines()}`];
+    if (this.#texts > 0) {
+      said.unshift(
+        `access lists or labels of ${this.#texts} members, which the archive holds as text, were not kept: make it with --xattrs --xattrs-include='*' --no-acls`,
+      );
+    }
     const lost = [
       [this.#owners, 'owners'],
       [this.#leftOut.size, 'devices'],
@@ -151,27 +175,27 @@ class TarWriter extends Target implements TreeWriter {
 
 /** Writes by itself what needs no privilege: files, folders, links, their modes and times. */
 class StreamWriter extends Target implements TreeWriter {
-  /** Set at the end, the deepest first: a folder may forbid writing, and writing changes its time. */
-  readonly #folders: Member[] = [];
+  /**
+   * Set at the end, the deepest first: a folder may forbid writing, and writing changes its time. Each under the path that
+   * no link is part of: a link on the way may point elsewhere by then.
+   */
+  readonly #folders: { readonly member: Member; readonly place: Buffer }[] = [];
   #attributes = 0;
   #open: { readonly fd: number; readonly draft: Buffer } | null = null;
 
   take(member: Member): FileSink {
     if (member.xattrs.length > 0) this.#attributes++;
-    try {
-      return this.#make(member);
-    } catch (error) {
-      throw error instanceof SwarmbootError ? error : this.#fault(member, error);
-    }
+    return this.#make(member);
   }
 
   async write(): Promise<void> {}
 
   async finish(): Promise<readonly string[]> {
-    for (const member of this.#folders.reverse()) {
-      const place = this.place(member.name);
-      fs.chmodSync(place, member.mode);
-      fs.utimesSync(place, member.mtimeSec, member.mtimeSec);
+    for (const { member, place } of this.#folders.reverse()) {
+      this.#tried(member, () => {
+        fs.chmodSync(place, member.mode);
+        fs.utimesSync(place, timeOf(member), timeOf(member));
+      });
     }
     return this.#attributes === 0 ? [] : [`extended attributes of ${this.#attributes} members were not kept`];
   }
@@ -183,34 +207,31 @@ class StreamWriter extends Target implements TreeWriter {
   }
 
   #make(member: Member): FileSink {
-    const place = this.place(member.name);
-    const nothing: FileSink = { data: () => {}, end: () => {} };
-    const folder = member.name.split('/').slice(0, -1).join('/');
-    fs.mkdirSync(this.place(folder), { recursive: true });
-    if (member.type === 'directory') {
-      if (!fs.statSync(place, { throwIfNoEntry: false })?.isDirectory()) fs.mkdirSync(place);
-      this.#folders.push(member);
-      return nothing;
-    }
-    switch (member.type) {
-      case 'file':
-        if (member.sparse) break;
-        return this.#file(member, place, this.place(`${folder}/${UNFINISHED}`));
-      case 'symlink':
-        fs.rmSync(place, { force: true });
-        fs.symlinkSync(Buffer.from(member.linkName, 'latin1'), place);
-        fs.lutimesSync(place, member.mtimeSec, member.mtimeSec);
-        return nothing;
-      case 'hardlink':
-        fs.rmSync(place, { force: true });
-        fs.linkSync(this.place(member.linkName), place);
-        return nothing;
-    }
-    const kind = member.sparse ? 'sparse file' : member.type;
-    throw new SwarmbootError(
-      'archive',
-      `member ${quoted(member.name)}: a ${kind} in BOEL binaries; publish them without it`,
-    );
+    const { name, type } = member;
+    const [folder, last] = [name.split('/').slice(0, -1).join('/'), name.split('/').at(-1)];
+    if (last === UNFINISHED) throw unfit(member, 'a file of the name that unfinished ones have');
+    if (type === 'file' ? member.sparse : !/^(?:directory|symlink|hardlink)$/.test(type))
+      throw unfit(member, `a ${type === 'file' ? 'sparse file' : type}`);
+    const place = this.place(name);
+    return this.#tried(member, () => {
+      fs.mkdirSync(this.place(folder), { recursive: true });
+      if (type === 'file') return this.#file(member, place, this.place(`${folder}/${UNFINISHED}`));
+      if (type === 'directory') this.#folder(member, place);
+      else this.#link(member, place);
+      return { data: () => {}, end: () => {} };
+    });
+  }
+
+  #folder(member: Member, place: Buffer): void {
+    if (!fs.statSync(place, { throwIfNoEntry: false })?.isDirectory()) fs.mkdirSync(place);
+    this.#folders.push({ member, place: fs.realpathSync.native(place, 'buffer') });
+  }
+
+  #link(member: Member, place: Buffer): void {
+    if (fs.lstatSync(place, { throwIfNoEntry: false }) !== undefined) fs.unlinkSync(place);
+    if (member.type === 'hardlink') return fs.linkSync(this.place(member.linkName), place);
+    fs.symlinkSync(Buffer.from(member.linkName, 'latin1'), place);
+    fs.lutimesSync(place, timeOf(member), timeOf(member));
   }
 
   #file(member: Member, place: Buffer, draft: Buffer): FileSink {
@@ -219,30 +240,46 @@ class StreamWriter extends Target implements TreeWriter {
     const fd = fs.openSync(draft, 'wx', 0o600);
     this.#open = { fd, draft };
     return {
-      data: (bytes) => {
-        try {
+      data: (bytes) =>
+        this.#tried(member, () => {
           for (let at = 0; at < bytes.length; ) at += fs.writeSync(fd, bytes, at);
-        } catch (error) {
-          throw this.#fault(member, error);
-        }
-      },
-      end: () => {
-        fs.fchmodSync(fd, member.mode);
-        fs.futimesSync(fd, member.mtimeSec, member.mtimeSec);
-        this.#open = null;
-        // Closed first: nobody can run a program that somebody may write to.
-        fs.closeSync(fd);
-        try {
-          fs.renameSync(draft, place);
-        } catch (error) {
-          fs.rmSync(draft);
-          throw this.#fault(member, error);
-        }
-      },
+        }),
+      end: () =>
+        this.#tried(member, () => {
+          fs.fchmodSync(fd, member.mode);
+          fs.futimesSync(fd, timeOf(member), timeOf(member));
+          this.#open = null;
+          // Closed first: nobody can run a program that somebody may write to.
+          fs.closeSync(fd);
+          try {
+            fs.renameSync(draft, place);
+          } catch (error) {
+            fs.rmSync(draft);
+            throw error;
+          }
+        }),
     };
   }
 
-  #fault(member: Member, error: unknown): SwarmbootError {
-    return writeFault(`cannot write ${quoted(member.name)} below ${this.target}: ${messageOf(error)}`, error);
+  /** What `work` gives; its errors become the world's fault, with the member's name. */
+  #tried<T>(member: Member, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      const what = `cannot write ${quoted(member.name)} below ${this.target}: ${reasonOf(error)}`;
+      throw writeFault(what, error);
+    }
   }
+}
+
+/** As text, for Node takes a negative number for the present. */
+function timeOf(member: Member): string {
+  return String(member.mtimeSec);
+}
+
+function unfit(member: Member, what: string): SwarmbootError {
+  return new SwarmbootError(
+    'archive',
+    `member ${quoted(member.name)}: ${what} in BOEL binaries; publish them without it`,
+  );
 }

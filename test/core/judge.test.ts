@@ -11,6 +11,7 @@ function member(name: string, type: MemberType = 'file', linkName = '', fileByte
     plainName: name,
     storedBytes: fileBytes,
     sparse: false,
+    mapStored: false,
     mode: 0o644,
     uid: 0,
     gid: 0,
@@ -19,9 +20,17 @@ function member(name: string, type: MemberType = 'file', linkName = '', fileByte
   return { name, type, linkName, fileBytes, xattrs: [], ...rest };
 }
 
-/** A judge over a target that holds these links. */
-function judge(links: Readonly<Record<string, string>> = {}, limits = ANY): Judge {
-  return new Judge({ readlink: (path) => links[path] ?? null }, limits);
+/** A judge over a target that holds these links, and these folders. */
+function judge(
+  links: Readonly<Record<string, string>> = {},
+  limits = ANY,
+  folders: readonly string[] = [],
+): Judge {
+  const target = {
+    readlink: (path: string) => links[path] ?? null,
+    isFolder: (path: string) => folders.includes(path),
+  };
+  return new Judge(target, limits);
 }
 
 function refused(court: Judge, ...members: readonly Member[]): string {
@@ -65,6 +74,9 @@ test('names that leave the target, or are none, are refused', () => {
   assert.match(refused(judge(), member('a\0b')), /NUL/);
   assert.match(refused(judge(), member('x'.repeat(4097))), /4096 bytes/);
   assert.match(refused(judge(), member(`${'d/'.repeat(256)}f`)), /deeper than 256/);
+  assert.match(refused(judge(), member(`d/${'x'.repeat(256)}`)), /a part of its name of more than 255 bytes/);
+  assert.match(refused(judge(), member('d/.')), /a file whose name ends with a dot/);
+  judge().admit(member('d/.', 'directory'));
   judge().admit(member(`${'d/'.repeat(255)}f`));
 });
 
@@ -114,6 +126,23 @@ test('links of the target are followed when they stay inside', () => {
   assert.match(refused(judge(merged), member('opt/up/x')), /leaves the target/);
   assert.match(refused(judge({ tmp: '/var/tmp' }), member('tmp', 'directory')), /through the link "tmp"/);
   judge({ tmp: '/var/tmp' }).admit(member('tmp', 'file'));
+});
+
+test('a link of the target that a file of the archive may not have replaced still counts', () => {
+  const evil = { 'dev/null': '/etc' };
+  const left = [member('dev/null', 'character-device'), member('h', 'hardlink', 'dev/null')];
+  assert.match(refused(judge(evil), ...left, member('h/f')), /through the link "h" to "\/etc"/);
+});
+
+test('nothing is written through a link that a folder of the target may be in the way of', () => {
+  const target = () => judge({ 'd/out': '/etc' }, ANY, ['d']);
+  const link = member('d', 'symlink', 'e');
+  const words = /through the link "d" in the place of a folder/;
+  assert.match(refused(target(), link, member('d/out/f')), words);
+  assert.match(refused(target(), link, member('d', 'directory')), words);
+  const twin = [member('l', 'symlink', 'e'), member('d', 'hardlink', 'l')];
+  assert.match(refused(target(), ...twin, member('d/out/f')), words);
+  target().admit(link);
 });
 
 test('a hard link reaches its file by any name of its folder', () => {

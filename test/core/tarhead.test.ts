@@ -3,7 +3,7 @@ import test from 'node:test';
 import fc from 'fast-check';
 import { SwarmbootError } from '../../agent/core/errors.ts';
 import { quoted, readMember } from '../../agent/core/tarhead.ts';
-import { bytesOf, gnuLong, header, joined, member, pax } from './archives.ts';
+import { bytesOf, gnuLong, header, joined, member, octal, pax, sparse, sparseStored } from './archives.ts';
 
 function refused(...parts: readonly Uint8Array[]): string {
   try {
@@ -46,21 +46,72 @@ test('GNU long names and links are read', () => {
 });
 
 test('a sparse file counts its holes as data', () => {
-  const map = [
+  const map = sparse(5000, [
+    [0, 512],
+    [4999, 1],
+  ]);
+  const read = readMember(joined(map, header({ size: 513 })));
+  assert.deepEqual([read.storedBytes, read.fileBytes, read.sparse, read.mapStored], [513, 5000, true, false]);
+  const commas = [
     ['GNU.sparse.size', '5000'],
     ['GNU.sparse.numblocks', '2'],
-    ['GNU.sparse.offset', '0'],
-    ['GNU.sparse.numbytes', '1'],
-    ['GNU.sparse.offset', '4999'],
-    ['GNU.sparse.numbytes', '1'],
-  ] as const;
-  const read = readMember(joined(pax(map), header({ size: 2 })));
-  assert.deepEqual([read.storedBytes, read.fileBytes, read.sparse], [2, 5000, true]);
-  const renamed = [
     ['GNU.sparse.name', 'real'],
-    ['GNU.sparse.realsize', '3'],
+    ['GNU.sparse.map', '0,512,4999,1'],
   ] as const;
-  assert.equal(readMember(joined(pax(renamed), header({ name: 'GNUSparseFile.1/real' }))).name, 'real');
+  assert.equal(
+    readMember(joined(pax(commas), header({ name: 'GNUSparseFile.1/real', size: 513 }))).name,
+    'real',
+  );
+  const stored = readMember(
+    joined(sparseStored(3, 'real'), header({ name: 'GNUSparseFile.1/real', size: 515 })),
+  );
+  assert.deepEqual([stored.name, stored.fileBytes, stored.mapStored], ['real', 3, true]);
+});
+
+test('a sparse header that GNU tar would read otherwise is refused', () => {
+  const refusedMap = (bytes: number, map: [number, number][], size: number) =>
+    refused(sparse(bytes, map), header({ size }));
+  assert.match(refusedMap(5, [[0, 5]], 4), /a sparse map of 5 bytes where 4 are stored/);
+  assert.match(refusedMap(5, [[0, 5]], 1024), /a sparse map of 5 bytes where 1024 are stored/);
+  assert.match(refusedMap(9, [[0, 5]], 5), /ends at 5 in a file of 9 bytes/);
+  assert.match(
+    refusedMap(
+      9,
+      [
+        [5, 4],
+        [0, 5],
+      ],
+      9,
+    ),
+    /not in order/,
+  );
+  assert.match(
+    refusedMap(
+      9,
+      [
+        [0, 1],
+        [8, 1],
+      ],
+      2,
+    ),
+    /starts within a record/,
+  );
+  assert.match(refusedMap(0, [], 0), /no known form/);
+  const records = (...names: string[]) =>
+    refused(pax(names.map((name) => [`GNU.sparse.${name}`, '1'])), header({ size: 1 }));
+  assert.match(records('size'), /no known form/);
+  assert.match(records('realsize'), /whose size is no number/);
+  assert.match(records('major', 'minor', 'realsize'), /no known form/);
+  assert.match(records('offset', 'numbytes', 'numblocks', 'size'), /before the number of its stretches/);
+  assert.match(records('map', 'numblocks', 'size'), /before the number of its stretches/);
+  assert.match(records('numblocks', 'numbytes', 'offset', 'size'), /do not take turns/);
+  assert.match(records('numblocks', 'offset', 'offset', 'size'), /do not take turns/);
+  assert.match(records('size', 'numblocks', 'offset'), /does not hold what it says/);
+  assert.match(records('size', 'pairs'), /a pax header holds GNU\.sparse\.pairs/);
+  const good = sparse(5, [[0, 5]]);
+  assert.match(refused(good, header({ size: 5, magic: 'ustar  \0' })), /fits no file/);
+  const star = `${'0'.repeat(11)} `.repeat(2);
+  assert.match(refused(good, header({ size: 5, fields: [[476, star]] })), /fits no file/);
 });
 
 test('sizes beyond octal are read', () => {
@@ -101,10 +152,50 @@ test('what two readers could understand differently is refused', () => {
   assert.match(refused(header({ sizeField: '\xff'.repeat(12) })), /size is no number/);
   assert.match(refused(pax([['size', '-1']]), header({})), /size is no number/);
   assert.match(refused(pax([['size', '0x10']]), header({})), /size is no number/);
-  assert.match(refused(pax([['GNU.sparse.size', '10']]), header({ flag: '2' })), /fits no file/);
+  assert.match(refused(sparse(10, [[10, 0]]), header({ flag: '2' })), /fits no file/);
+  assert.match(refused(pax([[' path', 'a']]), header({})), /holds " path"/);
+  assert.match(refused(pax([['\tpath', 'a']]), header({})), /holds "\\x09path"/);
+  assert.match(refused(pax([['comment\0', 'a']]), header({})), /holds "comment\\x00"/);
+  const sums: ((sum: number) => string)[] = [
+    (sum) => `${octal(sum, 6)}x `,
+    (sum) => `\0${octal(sum, 6)} `,
+    (sum) => `\x80\0\0\0\0\0${String.fromCharCode(sum >> 8, sum & 255)}`,
+  ];
+  for (const sumField of sums) {
+    assert.match(refused(header({ sumField })), /checksum is no octal number/);
+    assert.match(refused(header({ flag: 'L', sumField }), header({})), /checksum is no octal number/);
+  }
   assert.match(refused(new Uint8Array(512), header({})), /members follow the end/);
   assert.match(refused(header({}), header({})), /do not end/);
   assert.match(refused(bytesOf('x')), /incomplete/);
+});
+
+test('modes, owners and times are numbers, or empty', () => {
+  const empty = [100, 108, 116].map((offset) => [offset, '\0'.repeat(8)] as const);
+  const read = readMember(header({ fields: [...empty, [136, '\0'.repeat(12)]] }));
+  assert.deepEqual([read.mode, read.uid, read.gid, read.mtimeSec], [0, 0, 0, 0]);
+  assert.equal(readMember(header({ fields: [[136, `${'\xff'.repeat(11)}\xfb`]] })).mtimeSec, -5);
+  assert.equal(readMember(joined(pax([['mtime', '-0.25']]), header({}))).mtimeSec, -0.25);
+  for (const offset of [100, 108, 116, 136])
+    assert.match(refused(header({ fields: [[offset, '  8  ']] })), /mode, owner, group or time is no number/);
+  for (const [key, value] of [
+    ['mtime', 'now'],
+    ['mtime', '1e400'],
+    ['uid', '0x10'],
+    ['gid', ''],
+  ] as const)
+    assert.match(refused(pax([[key, value]]), header({})), /mode, owner, group or time is no number/);
+});
+
+test('access lists and labels kept as text are named', () => {
+  const records = [
+    ['SCHILY.acl.access', 'user::rw-'],
+    ['RHT.security.selinux', 'x'],
+  ] as const;
+  assert.deepEqual(readMember(joined(pax(records), header({}))).xattrs, [
+    'SCHILY.acl.access',
+    'RHT.security.selinux',
+  ]);
 });
 
 test('comments in a global header are passed over', () => {

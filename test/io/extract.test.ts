@@ -10,7 +10,7 @@ import type { Compression } from '../../agent/core/catalog.ts';
 import { SwarmbootError } from '../../agent/core/errors.ts';
 import { type ExpectedTarball, type ExtractResult, extract, judgeTarball } from '../../agent/io/extract.ts';
 import { streamWriter, tarWriter } from '../../agent/io/tree.ts';
-import { archive, gnuLong, header, joined, member, pax } from '../core/archives.ts';
+import { archive, gnuLong, header, joined, member, pax, sparse } from '../core/archives.ts';
 
 const never = new AbortController().signal;
 const root = process.getuid?.() === 0;
@@ -104,13 +104,6 @@ const ATTACKS: Readonly<Record<string, readonly Uint8Array[]>> = {
   'a path with ..': [member({ name: 'a/../../canary/worm' }, 'x')],
   'an absolute path in a pax header': [pax([['path', '/tmp/swarmboot-escaped']]), member({}, 'x')],
   'a path with .. in a GNU long name': [gnuLong('L', '../canary/worm'), member({ magic: 'ustar  \0' }, 'x')],
-  'a path with .. in a sparse header': [
-    pax([
-      ['GNU.sparse.name', '../canary/worm'],
-      ['GNU.sparse.size', '1'],
-    ]),
-    member({}, 'x'),
-  ],
   'a path with .. in a global header': [pax([['path', '../canary/worm']], 'g'), member({}, 'x')],
   'a file through a link': [
     member({ name: 'l', flag: '2', linkName: '../canary' }),
@@ -288,9 +281,9 @@ test('the stream writer refuses devices and sparse files', async (t) => {
     await refusal(unpack(device, target, { writer: streamWriter })),
     /a character-device in BOEL binaries/,
   );
-  const sparse = archive(pax([['GNU.sparse.size', '9']]), member({ name: 's' }, 'x'));
+  const holes = archive(sparse(9, [[8, 1]]), member({ name: 's' }, 'x'));
   assert.match(
-    await refusal(unpack(sparse, target, { writer: streamWriter })),
+    await refusal(unpack(holes, target, { writer: streamWriter })),
     /a sparse file in BOEL binaries/,
   );
 });
@@ -329,6 +322,7 @@ test('small members that follow each other are one write', async () => {
   const written: Uint8Array[] = [];
   const writer = {
     readlink: () => null,
+    isFolder: () => false,
     take: ({ name }: { name: string }) => name !== 'f9',
     write: async (part: Uint8Array) => void written.push(part.slice()),
     finish: async () => [],

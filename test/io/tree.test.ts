@@ -1,4 +1,4 @@
-import { deepEqual, equal, ok } from 'node:assert/strict';
+import { deepEqual, equal, ok, throws } from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import * as fs from 'node:fs';
@@ -25,7 +25,7 @@ function ramDisk(): string {
 }
 
 function member(name: string, type: Member['type']): Member {
-  const nothing = { linkName: '', storedBytes: 0, fileBytes: 0, sparse: false, xattrs: [] };
+  const nothing = { linkName: '', storedBytes: 0, fileBytes: 0, sparse: false, mapStored: false, xattrs: [] };
   return { name, plainName: name, type, mode: 0o755, uid: 0, gid: 0, mtimeSec: 1000, ...nothing };
 }
 
@@ -89,6 +89,28 @@ test('a folder that is there stays, with what it holds', async () => {
   await writer.finish();
   equal(fs.statSync(join(root, 'lib64')).ino, before);
   equal(fs.readFileSync(join(root, 'lib64/mine'), 'utf8'), 'mine');
+});
+
+test('a folder gets its mode and time where it was made, wherever a link on the way points by then', async () => {
+  const root = ramDisk();
+  const outside = fs.mkdtempSync(join(folder, 'outside-'));
+  fs.mkdirSync(join(outside, 'new'), { mode: 0o700 });
+  const writer = streamWriter(root);
+  writer.take(member('bin/new', 'directory'));
+  writer.take({ ...member('bin', 'symlink'), linkName: outside });
+  await writer.finish();
+  const [ours, theirs] = [fs.statSync(join(root, 'usr/bin/new')), fs.statSync(join(outside, 'new'))];
+  deepEqual([ours.mode & 0o777, ours.mtimeMs, theirs.mode & 0o777], [0o755, 1_000_000, 0o700]);
+  ok(theirs.mtimeMs > 1_000_000);
+});
+
+test('times before 1970 are kept, and the name of unfinished files is refused', async () => {
+  const root = ramDisk();
+  const writer = streamWriter(root);
+  writer.take({ ...member('old', 'directory'), mtimeSec: -5.5 });
+  throws(() => writer.take(member('usr/.swarmboot-unfinished', 'file')), /unfinished ones have/);
+  await writer.finish();
+  equal(fs.statSync(join(root, 'old')).mtimeMs, -5500);
 });
 
 test('a file that is not to be finished leaves the old one and nothing else', async () => {
