@@ -17,8 +17,8 @@ PRODUCT_PACKAGES := \
   mdadm lvm2 xfsprogs kexec-tools \
   ipxe dnsmasq-base
 DEMO_PACKAGES := mmdebstrap uidmap
-TEST_PACKAGES := minisign aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libcap2-bin iproute2 openssl \
-  chromium prometheus mandoc groff-base
+TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libarchive-tools git minisign \
+  libcap2-bin iproute2 openssl chromium prometheus mandoc groff-base
 BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2 \
   pxelinux syslinux-common grub-efi-amd64-bin grub-efi-amd64-signed
 # lintian, systemd-analyze and a small Debian judge the package that debhelper makes.
