@@ -18,7 +18,7 @@ const HANDSHAKE_NUMBERS = ['metadata_size', 'p', 'reqq', 'upload_only'];
 export function screenExtension(id: number, payload: Uint8Array): Uint8Array | null {
   try {
     if (id === HANDSHAKE) return screenHandshake(payload);
-    return id === METADATA && isMetadataMessage(payload) ? payload : null;
+    return id === METADATA ? screenMetadata(payload) : null;
   } catch (error) {
     if (error instanceof BencodeError) return null;
     throw error;
@@ -38,8 +38,11 @@ function screenHandshake(payload: Uint8Array): Uint8Array {
   return encode({ ...known, m: metadata === null ? {} : { ut_metadata: metadata } });
 }
 
-/** BEP 9: a dictionary of numbers alone, then perhaps bytes. */
-function isMetadataMessage(payload: Uint8Array): boolean {
+/**
+ * BEP 9: a dictionary, then perhaps bytes. The dictionary again, with nothing but the numbers that we know: the library
+ * reads it as UTF-8 text first, and what is none changes its length on the way.
+ */
+function screenMetadata(payload: Uint8Array): Uint8Array | null {
   let end = 0;
   while (end < payload.length && !(payload[end] === 0x65 && payload[end + 1] === 0x65)) end++;
   const dict = expectKind(
@@ -47,9 +50,16 @@ function isMetadataMessage(payload: Uint8Array): boolean {
     'dict',
     'the message',
   );
-  return (
-    numberIn(dict, 'msg_type', 255) !== null && numberIn(dict, 'piece', METADATA_PIECES_MAX - 1) !== null
-  );
+  const kind = numberIn(dict, 'msg_type', 255);
+  const piece = numberIn(dict, 'piece', METADATA_PIECES_MAX - 1);
+  const size = numberIn(dict, 'total_size', 2 ** 31);
+  if (kind === null || piece === null) return null;
+  const head = encode({ msg_type: kind, piece, ...(size === null ? {} : { total_size: size }) });
+  const rest = payload.subarray(end + 2);
+  const message = new Uint8Array(head.length + rest.length);
+  message.set(head);
+  message.set(rest, head.length);
+  return message;
 }
 
 function numberIn(dict: BencodeDict, name: string, max: number): number | null {

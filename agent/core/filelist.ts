@@ -180,18 +180,25 @@ function agree(files: readonly TorrentFile[], tree: readonly TreeFile[]): boolea
 
 /** The paths seen so far; refuses one that is there already, as a file or as a folder. */
 class PathSet {
-  private readonly files = new Set<string>();
-  private readonly folders = new Set<string>();
+  private readonly top: Folder = new Map();
 
   add(path: readonly string[], offset: number): void {
-    const full = path.join('/');
-    let clash = this.files.has(full) || this.folders.has(full);
-    for (let depth = 1; depth < path.length; depth++) {
-      const folder = path.slice(0, depth).join('/');
-      clash ||= this.files.has(folder);
-      this.folders.add(folder);
+    let folder = this.top;
+    for (const part of path.slice(0, -1)) {
+      const below: Folder | 'file' = folder.get(part) ?? new Map();
+      if (below === 'file') throw clash(path, offset);
+      folder.set(part, below);
+      folder = below;
     }
-    if (clash) throw new BencodeError(`two files at "${full}"`, offset);
-    this.files.add(full);
+    const last = path.at(-1)!;
+    if (folder.has(last)) throw clash(path, offset);
+    folder.set(last, 'file');
   }
+}
+
+/** Part by part: deep paths take no more memory than the torrent that names them. */
+type Folder = Map<string, Folder | 'file'>;
+
+function clash(path: readonly string[], offset: number): BencodeError {
+  return new BencodeError(`two files at "${path.join('/')}"`, offset);
 }

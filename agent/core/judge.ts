@@ -45,6 +45,8 @@ const NAME_BYTES_MAX = 255;
 const DEPTH_MAX = 256;
 /** As many links as Linux follows in one path. */
 const HOPS_MAX = 40;
+/** Parts of one path and of all links on its way: each costs a look at everything before it. */
+const STEPS_MAX = 4 * DEPTH_MAX;
 
 /**
  * Judges the members of one archive in order. Symbolic links may point anywhere, for they are only stored; but no
@@ -159,8 +161,9 @@ export class Judge {
   #physical(parts: readonly string[], name: string): string {
     const ahead = [...parts].reverse();
     const walked: string[] = [];
-    let hops = 0;
+    let [hops, steps] = [0, 0];
     for (let part = ahead.pop(); part !== undefined; part = ahead.pop()) {
+      if (++steps > STEPS_MAX) throw refusal(name, 'its way through links is too long');
       if (part === '' || part === '.') continue;
       if (part === '..') {
         if (walked.pop() === undefined)

@@ -59,7 +59,7 @@ export class MerkleTree {
  */
 export function rootOfLayer(hashes: Hashes, layer: Uint8Array, pieceLength: number): Uint8Array {
   const leaves = pieceLength / BLOCK_BYTES;
-  const padding = new MerkleTree(hashes, leaves).ofData(new Uint8Array(0), leaves);
+  const padding = rootOfZeros(hashes, leaves);
   const width = ceilPowerOfTwo(layer.length / NODE_BYTES);
   const nodes = new Uint8Array(width * NODE_BYTES);
   nodes.set(layer);
@@ -70,6 +70,16 @@ export function rootOfLayer(hashes: Hashes, layer: Uint8Array, pieceLength: numb
     }
   }
   return nodes.subarray(0, NODE_BYTES);
+}
+
+/** The root over so many leaves of zeros. All nodes of a level are alike: a hash for each level. */
+function rootOfZeros(hashes: Hashes, leaves: number): Uint8Array {
+  const pair = new Uint8Array(2 * NODE_BYTES);
+  for (let width = leaves; width > 1; width /= 2) {
+    hashes.sha256Into(pair, pair, 0);
+    pair.copyWithin(NODE_BYTES, 0, NODE_BYTES);
+  }
+  return pair.subarray(0, NODE_BYTES);
 }
 
 function ceilPowerOfTwo(value: number): number {

@@ -12,6 +12,8 @@ export const MESSAGE_BYTES_MAX = 256 * KIB;
 /** Most bytes of a log inside it, if the rest leaves so many. */
 const LOG_BYTES_MAX = 128 * KIB;
 export const LOG_LINES_MAX = 1000;
+/** The number of the line behind the last must be exact too. */
+const LOG_FROM_MAX = Number.MAX_SAFE_INTEGER - LOG_LINES_MAX;
 const LINE_MAX = 1000;
 const TEXT_MAX = 4000;
 const WORD_MAX = 128;
@@ -191,7 +193,7 @@ export function readMessage(fields: Fields): Message {
     report: fields.orNull('report', () => readReport(fields.raw('report'))),
     inventory: fields.orNull('inventory', () => readInventory(fields.raw('inventory'))),
     log: fields.list('log', LOG_LINES_MAX, readLine),
-    logFrom: fields.whole('logFrom', 0, Number.MAX_SAFE_INTEGER),
+    logFrom: fields.whole('logFrom', 0, LOG_FROM_MAX),
   };
 }
 

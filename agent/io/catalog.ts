@@ -65,7 +65,7 @@ export async function readTorrentSource(source: string, signal: AbortSignal): Pr
 export async function readMagnet(text: string): Promise<Magnet> {
   // Loaded on demand: of all installs, only those by magnet link pay for the package.
   const { default: parse } = await import('parse-torrent');
-  const link = await parse(text).catch((error: unknown) => {
+  const link = await parse(neededOf(text)).catch((error: unknown) => {
     if (/[?&]xt=urn:btmh:/i.test(text) && !/[?&]xt=urn:btih:/i.test(text)) {
       throw new SwarmbootError(
         'torrent',
@@ -87,6 +87,15 @@ export async function readMagnet(text: string): Promise<Magnet> {
     trackers: link.announce.filter(isTrackerUrl),
     peers: link.peerAddresses.flatMap(peerOf),
   };
+}
+
+/**
+ * The link with nothing but the fields that we read. Of the others the package believes too much: `infoHash=` would stand
+ * for a hash that nobody has checked, and `so=0-4294967294` becomes a list of all these numbers.
+ */
+function neededOf(text: string): string {
+  const fields = text.slice(text.indexOf('?') + 1).split('&');
+  return `magnet:?${fields.filter((field) => /^(?:xt|dn|tr|x\.pe)=/.test(field)).join('&')}`;
 }
 
 function badMagnet(reason: string): SwarmbootError {

@@ -9,11 +9,17 @@ import type { Stretch } from '../core/events.ts';
 import { screenExtension } from '../core/extension.ts';
 import { Framer, haveMessage, MESSAGE, pieceOfHave, requestMessages } from '../core/framing.ts';
 import type { Link, PeerMessage, Self, Subject, WireListener, WireMessage, WirePort } from '../core/ports.ts';
-import { hex } from '../core/units.ts';
+import { hex, KIB } from '../core/units.ts';
 
 /** Requests that a peer without `reqq` surely queues (the common default of the field). */
 const REQUESTS_MAX_DEFAULT = 250;
 const CLIENT_NAME = 'Swarmboot';
+/** Metadata messages of one peer: a few for each piece of the info dictionary, and some for a small one. */
+const METADATA_ROUNDS_MAX = 4;
+const METADATA_SPARE = 16;
+/** BEP 9; and the pieces of the largest info dictionary that we fetch. */
+const METADATA_PIECE_BYTES = 16 * KIB;
+const METADATA_PIECES_MAX = 611;
 
 /** Begins the conversation on `link`: speaks first when `subject` is given, else waits to be asked. */
 export function openWire(link: Link, self: Self, subject: Subject | null, listener: WireListener): WirePort {
@@ -30,6 +36,8 @@ class Conversation implements WirePort {
   #outbox: Uint8Array[] = [];
   #closed = false;
   #fieldTold = false;
+  #handshakes = 0;
+  #metadataMessages = 0;
 
   constructor(link: Link, self: Self, subject: Subject | null, listener: WireListener) {
     this.#link = link;
@@ -174,12 +182,26 @@ class Conversation implements WirePort {
 
   #extension(bytes: Uint8Array): void {
     const payload = screenExtension(bytes[5]!, bytes.subarray(6));
-    if (payload === null) return this.#listener.said({ type: 'heard' });
+    if (payload === null || !this.#goesOn(bytes[5]!)) {
+      if (!this.#closed) this.#listener.said({ type: 'heard' });
+      return;
+    }
     const message = Buffer.alloc(6 + payload.length);
     message.writeUInt32BE(2 + payload.length);
     message.set(bytes.subarray(4, 6), 4);
     message.set(payload, 6);
     this.#wire.write(message);
+  }
+
+  /** A few bytes of a peer may have us send kilobytes: not for ever. False: the message is passed over. */
+  #goesOn(id: number): boolean {
+    const size = this.#subject?.infoBytes?.length ?? null;
+    // While we search, every handshake would have us ask for the whole dictionary.
+    if (id === 0) return this.#handshakes++ === 0 || size !== null;
+    const pieces = size === null ? METADATA_PIECES_MAX : Math.ceil(size / METADATA_PIECE_BYTES);
+    if (++this.#metadataMessages > METADATA_ROUNDS_MAX * pieces + METADATA_SPARE)
+      this.close('sends metadata messages over and over');
+    return !this.#closed;
   }
 
   #listen(): void {
@@ -188,7 +210,8 @@ class Conversation implements WirePort {
       if (!this.#closed) this.#listener.said(message);
     };
     const tell = (type: 'cancelled' | 'rejected') => (piece: number, begin: number, length: number) =>
-      said({ type, piece, begin, length });
+      // The Wire reads 32 bits with a sign.
+      said({ type, piece: piece >>> 0, begin: begin >>> 0, length: length >>> 0 });
     wire.on('readable', () => this.flush());
     wire.on('error', () => this.close('sent what the protocol library cannot take'));
     wire.on('close', () => this.close('broke the protocol'));

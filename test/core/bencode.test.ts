@@ -194,3 +194,17 @@ describe('encoding', () => {
     fc.assert(fc.property(fc.uint8Array(), (raw) => assert.deepEqual(bytesOfKey(latin1(raw)), raw)));
   });
 });
+
+test('long keys become text as short ones do', () => {
+  const long = Uint8Array.from({ length: 10_000 }, (_, index) => (index * 7) & 0xff);
+  assert.equal(latin1(long), Buffer.from(long).toString('latin1'));
+  assert.deepEqual(bytesOfKey(latin1(long)), long);
+});
+
+test('a key of ten million bytes takes little more memory than its text', () => {
+  const document = Buffer.concat([bytes('d9999900:'), Buffer.alloc(9_999_900, 'k'), bytes('0:e')]);
+  const before = process.memoryUsage().heapUsed;
+  const node = decode(document);
+  assert(process.memoryUsage().heapUsed - before < 100_000_000);
+  assert.equal(node.kind, 'dict');
+});

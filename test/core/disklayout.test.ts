@@ -131,6 +131,12 @@ describe('a fault of form', () => {
     equal(found.length, 101);
     equal(found[100], ' has 900 more faults');
   });
+
+  test('more faults in one part than a call may have arguments are no fault of ours', () => {
+    const keys = Array.from({ length: 200_000 }, (_, i) => [i.toString(36), 1]);
+    const found = faults(text([rule([ROOT], { match: Object.fromEntries(keys) })]));
+    equal(found[100], ' has 199900 more faults');
+  });
 });
 
 test('a layout that is refused names the file, every fault, and the command to look with', () => {

@@ -43,6 +43,13 @@ test('a metadata message is a dictionary with a kind and a piece, then any bytes
   assert.equal(screened(1, 'd5:piecei0ee'), null);
 });
 
+test('of a metadata message the numbers are left, for the library would read other bytes than we do', () => {
+  const more = 'd6:\xff\xff-12:i0e8:msg_typei0e5:piecei0eexyz';
+  assert.equal(screened(1, more), 'd8:msg_typei0e5:piecei0eexyz');
+  assert.equal(screened(1, 'd8:msg_typei0e5:piecei0e10:total_size1:xe'), 'd8:msg_typei0e5:piecei0ee');
+  assert.equal(screened(1, 'd8:msg_typei0e5:piecei0e10:total_sizei-1ee'), 'd8:msg_typei0e5:piecei0ee');
+});
+
 test('an extension that we did not offer is nothing', () => {
   assert.equal(screened(2, 'd8:msg_typei0e5:piecei0ee'), null);
 });

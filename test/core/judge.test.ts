@@ -169,3 +169,10 @@ test('a hundred thousand members stay linkable', () => {
     court.admit(member(`d/l${index}`, 'hardlink', `d/f${index}`));
   assert.match(refused(court, member('x', 'hardlink', 'd/f100000')), /no earlier file/);
 });
+
+test('a way through links that goes down and up for ever is refused', () => {
+  const there = `${'d/'.repeat(600)}${'../'.repeat(600)}`;
+  const links = { a: `${there}b`, b: `${there}c` };
+  assert.match(refused(judge(links), member('a/x')), /its way through links is too long/);
+  judge({ a: `${'d/'.repeat(100)}${'../'.repeat(100)}b` }).admit(member('a/x'));
+});

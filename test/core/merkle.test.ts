@@ -64,3 +64,13 @@ test('a width that is no power of two, or wider than the tree, is our own fault'
   assert.throws(() => tree.ofData(new Uint8Array(1), 3), /broken assumption/);
   assert.throws(() => tree.ofData(new Uint8Array(1), 8), /broken assumption/);
 });
+
+test('places behind the last piece hold the root of zeros, whatever the length of a piece', () => {
+  for (const leaves of [1, 2, 64, 4096]) {
+    const padding = Buffer.from(new MerkleTree(digests, leaves).ofData(new Uint8Array(0), leaves));
+    const pieces = [1, 2, 3].map((value) => Buffer.alloc(32, value));
+    const root = rootOfLayer(digests, Buffer.concat(pieces), leaves * BLOCK_BYTES);
+    const expected = sha256(sha256(pieces[0]!, pieces[1]!), sha256(pieces[2]!, padding));
+    assert.deepEqual(Buffer.from(root), expected);
+  }
+});

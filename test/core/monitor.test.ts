@@ -174,6 +174,11 @@ describe('a message is refused', () => {
     ['with a name of two lines', { host: 'a\nb' }, /"host" is/],
     ['with a long name', { host: 'x'.repeat(129) }, /"host" is/],
     ['with a long text', { text: 'x'.repeat(4001) }, /"text" is/],
+    [
+      'with more lines than can be counted',
+      { logFrom: Number.MAX_SAFE_INTEGER },
+      /"logFrom" is 9007199254740991/,
+    ],
     ['with a log that is text', { log: 'x' }, /"log" is "x"/],
     ['with a long log', { log: Array(1001).fill({ atMs: 0, text: 'x' }) }, /"log" is/],
     ['with numbers in its log', { log: [1] }, /a line of the log is not a JSON object/],

@@ -197,7 +197,14 @@ describe('magnet links', () => {
     ]);
   });
 
+  test('fields that we do not read cannot stand for others, nor fill the memory', async () => {
+    const more = 'so=0-4294967294&infoHashV2=zz&peerAddresses=x&__proto__=x&dn=a&kt=b';
+    const magnet = await readMagnet(`magnet:?xt=urn:btih:${hash}&${more}`);
+    deepEqual([hex(magnet.infoHashV1), magnet.infoHashV2, magnet.name], [hash, null, 'a']);
+  });
+
   const bad: [string, string, RegExp][] = [
+    ['with a hash under another name', `magnet:?infoHash=${'zz'.repeat(20)}`, /bad magnet link: Invalid/],
     ['without a hash', 'magnet:?dn=x', /bad magnet link: Invalid torrent identifier/],
     [
       'with a v2 hash alone',

@@ -5,6 +5,7 @@ import { Bitfield } from '../../agent/core/bitfield.ts';
 import type { Link, PeerMessage, Subject, WireListener } from '../../agent/core/ports.ts';
 import { BLOCK_BYTES } from '../../agent/core/units.ts';
 import { openWire } from '../../agent/io/wire.ts';
+import { u32 } from '../rawpeer.ts';
 
 const infoHash = Buffer.alloc(20, 1);
 const subject: Subject = {
@@ -58,6 +59,12 @@ function converse(link: Link, about: Subject | null, more: Partial<WireListener>
   const peerId = Buffer.alloc(20, about === null ? 2 : 3);
   const wire = openWire(link, { peerId, port: 7000, requestsMax: 300 }, about, listener);
   return { wire, heard, infos, ready: ready.promise, closed: closed.promise };
+}
+
+/** With BEP 10 and without BEP 6. */
+function handshake(about: Uint8Array): Buffer {
+  const reserved = Buffer.from([0, 0, 0, 0, 0, 0x10, 0, 0]);
+  return Buffer.concat([Buffer.from('\x13BitTorrent protocol'), reserved, about, Buffer.alloc(20, 9)]);
 }
 
 async function hear(heard: readonly PeerMessage[], type: PeerMessage['type']): Promise<PeerMessage> {
@@ -157,4 +164,53 @@ test('a peer without metadata is let go when metadata is what we want', async ()
   converse(right, null, { asked: () => searching });
   const here = converse(left, searching);
   assert.equal(await here.closed, 'has no metadata to give');
+});
+
+for (const [what, said] of [
+  ['metadata messages', 'd8:msg_typei0e5:piecei0ee'],
+  ['metadata messages that the library would misread', 'd6:\xff\xff-12:i0e8:msg_typei0e5:piecei0ee'],
+] as const) {
+  test(`a peer that sends ${what} over and over is let go, and has cost little`, async () => {
+    const [left, right] = cable(1_000_000);
+    const here = converse(left, subject);
+    let cost = 0;
+    const counting = {
+      data: (chunk: Uint8Array) => {
+        cost += chunk.length;
+      },
+      closed: () => {},
+    };
+    right.open(counting);
+    const hello = Buffer.from('d1:md11:ut_metadatai3eee');
+    const extended = (id: number, payload: Uint8Array) =>
+      Buffer.concat([u32(2 + payload.length), Buffer.from([20, id]), payload]);
+    right.write(Buffer.concat([handshake(infoHash), extended(0, hello)]));
+    const request = extended(1, Buffer.from(said, 'latin1'));
+    for (let times = 0; times < 100; times++) right.write(request);
+    assert.equal(await here.closed, 'sends metadata messages over and over');
+    assert.ok(cost < 4000, `${cost} bytes`);
+  });
+}
+
+test('a peer that greets again and again while we search is asked for the dictionary once', async () => {
+  const [left, right] = cable(1_000_000);
+  const here = converse(left, { ...subject, pieceCount: null, infoBytes: null });
+  let cost = 0;
+  const counting = {
+    data: (chunk: Uint8Array) => {
+      cost += chunk.length;
+    },
+    closed: () => {},
+  };
+  right.open(counting);
+  const hello = Buffer.from('d1:md11:ut_metadatai3ee13:metadata_sizei10000000ee');
+  right.write(handshake(infoHash));
+  await here.ready;
+  here.wire.fetchInfo();
+  for (let times = 0; times < 100; times++)
+    right.write(Buffer.concat([u32(2 + hello.length), Buffer.from([20, 0]), hello]));
+  right.write(u32(0));
+  await hear(here.heard, 'extended');
+  await sleep(20);
+  assert.ok(cost < 50_000, `${cost} bytes`);
 });
