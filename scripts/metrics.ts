@@ -12,6 +12,9 @@ import type { TrackerStats } from './tracker.ts';
 /** From a second to a night. */
 const SECONDS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 14_400];
 
+/** So many images have series of their own. */
+const IMAGES_MAX = 100;
+
 /** Of the defaults: gauges that are called like counters. */
 const MISNAMED = ['handles', 'requests', 'resources'].map((what) => `nodejs_active_${what}_total`);
 
@@ -35,6 +38,8 @@ export class Metrics {
   readonly #installSeconds: Histogram<'image'>;
   readonly #stageSeconds: Histogram<'stage'>;
   readonly #messages: Counter<'result'>;
+  /** Images that have series of their own. */
+  readonly #images = new Set<string>();
 
   constructor(sources: MetricSources) {
     const registers = [this.#register];
@@ -80,12 +85,19 @@ export class Metrics {
   countInstall(before: Message | null, message: Message): void {
     const end = endOf(message);
     if (end === null || (before?.install === message.install && endOf(before) !== null)) return;
-    const image = message.image ?? '';
+    const image = this.#imageLabel(message.image ?? '');
     this.#installs.inc({ image, result: end });
     const ms = ownMs(message);
     if (end === 'failed' || ms === null) return;
     this.#installSeconds.observe({ image }, ms / 1000);
     for (const [stage, took] of stageDurations(message)) this.#stageSeconds.observe({ stage }, took / 1000);
+  }
+
+  /** Whoever sends reports may name what he likes: after so many names all others are one. */
+  #imageLabel(image: string): string {
+    if (this.#images.size >= IMAGES_MAX && !this.#images.has(image)) return 'other';
+    this.#images.add(image);
+    return image;
   }
 
   /** The text exposition format. */

@@ -14,6 +14,8 @@ import { absent, attempt, settle } from './repository.ts';
 /** A new system may take so long to come up and say so. */
 const RECENT_MS: Ms = 3_600_000;
 const WRITTEN_MS: Ms = 30_000;
+/** A run begins at most so long before its first message, whatever that says. */
+const ELAPSED_MAX_MS: Ms = 86_400_000;
 /** Given to the file at once. */
 const WRITE_CHARS = 200_000;
 /** Of more runs the oldest go. */
@@ -128,7 +130,8 @@ export class Runs {
     if (source === null) return null;
     const open = this.recent.find((run) => run.image.name === image && run.isOpen(at));
     if (open !== undefined) return open;
-    const beganAt = at - (message.report?.elapsedMs ?? message.stages.at(-1)?.atMs ?? 0);
+    const elapsedMs = message.report?.elapsedMs ?? message.stages.at(-1)?.atMs ?? 0;
+    const beganAt = at - Math.min(elapsedMs, ELAPSED_MAX_MS);
     const run = Run.begin(source.image, new Date(beganAt).toISOString(), beganAt);
     run.sample(at, source.uploadedBytes);
     this.#recent.push(run);

@@ -194,8 +194,8 @@ class ImageServer {
       await send(request, response, await this.#answer(request));
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
-      // Whoever goes away in the middle of an answer is no fault of ours.
-      if (code !== 'ERR_STREAM_PREMATURE_CLOSE') {
+      // Whoever goes away in the middle of an answer, or before it, is no fault of ours.
+      if (code !== 'ERR_STREAM_PREMATURE_CLOSE' && code !== 'ERR_STREAM_UNABLE_TO_PIPE') {
         this.#log('not answered', { url: request.url, reason: messageOf(error) });
       }
       if (!response.headersSent) response.writeHead(500);

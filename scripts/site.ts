@@ -119,7 +119,12 @@ export class Site {
 
   /** Sends back what came: by this a node finds out whether large packets get through. */
   async echo(request: IncomingMessage): Promise<Reply> {
-    return { status: 200, type: 'application/octet-stream', body: await readBody(request) };
+    try {
+      return { status: 200, type: 'application/octet-stream', body: await readBody(request) };
+    } catch (error) {
+      if (!(error instanceof SwarmbootError)) throw error;
+      return { status: 400, type: 'text/plain', body: `${error.message}\n` };
+    }
   }
 
   async #take(message: Message): Promise<void> {

@@ -315,7 +315,9 @@ function readQuery(query: string): Map<string, string[]> | null {
     const bytes = value.replace(/%(..)/g, (_, digits: string) =>
       String.fromCharCode(Number.parseInt(digits, 16)),
     );
-    fields.set(name, [...(fields.get(name) ?? []), bytes]);
+    const values = fields.get(name);
+    if (values === undefined) fields.set(name, [bytes]);
+    else values.push(bytes);
   }
   return fields;
 }

@@ -10,6 +10,8 @@ import { Series, type SeriesData } from './series.ts';
 
 /** A run is over when nobody has installed for so long. */
 const QUIET_MS: Ms = 60_000;
+/** Of more installs of one node in one run the oldest are forgotten. */
+const INSTALLS_PER_NODE = 8;
 
 /** Curves of a node, in the order of its series' columns. */
 export const NODE_CURVES = ['downBytesPerSec', 'upBytesPerSec', 'percent'] as const;
@@ -108,6 +110,7 @@ export class Run {
   readonly #installs = new Map<string, Following>();
   /** The newest of each node. */
   readonly #byMac = new Map<string, Following>();
+  readonly #idsByMac = new Map<string, readonly string[]>();
   #seederBytes = 0;
   /** What the first seeder had sent when it was last asked; it begins anew with the server. */
   #seederTotal: number | null = null;
@@ -269,8 +272,12 @@ export class Run {
   }
 
   #add(following: Following): void {
-    this.#installs.set(following.install, following);
-    this.#byMac.set(following.mac, following);
+    const { mac, install } = following;
+    this.#installs.set(install, following);
+    this.#byMac.set(mac, following);
+    const own = [...(this.#idsByMac.get(mac) ?? []), install];
+    if (own.length > INSTALLS_PER_NODE) this.#installs.delete(own.shift()!);
+    this.#idsByMac.set(mac, own);
   }
 }
 

@@ -4,6 +4,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { encodeMessage } from '../../agent/core/monitor.ts';
+import { clusterOf } from '../../scripts/core/cluster.ts';
+import { Metrics } from '../../scripts/metrics.ts';
 import { noise, scratch } from '../content.ts';
 import { message } from '../core/messages.ts';
 import { published } from './commands.ts';
@@ -70,4 +72,19 @@ test('the Grafana dashboard asks for nothing that the server does not tell', asy
   const asked = new Set([...dashboard.matchAll(/\bswarmboot_[a-z_]+/g)].map(([name]) => name));
   assert.ok(asked.size > 8);
   for (const name of asked) assert.ok(new RegExp(`^${name}(?:\\{| )`, 'm').test(text), name);
+});
+
+test('nor with the names that somebody makes up for images', async () => {
+  const tracker = { torrents: 0, peers: 0, announces: 0, scrapes: 0, refused: 0 };
+  const told = new Metrics({
+    cluster: () => clusterOf('', [], []),
+    tracker: () => tracker,
+    seeded: () => [],
+  });
+  for (let number = 0; number < 1000; number++) {
+    told.countInstall(null, message({ install: 'i', image: `image${number}`, status: -1 }));
+  }
+  const { body } = await told.text();
+  assert.equal([...body.matchAll(/^swarmboot_installs_total/gm)].length, 101);
+  assert.match(body, /image="other",result="failed"\} 900/);
 });

@@ -121,3 +121,12 @@ test('of more runs than are kept the oldest go', async (t) => {
   equal(names.length, 201);
   equal(names[0], 'web-20250010T120000Z.jsonl');
 });
+
+test('an install that says it has gone on for longer than there are dates begins a run of today', async (t) => {
+  const runs = await open(scratch(t));
+  const { message: last } = lastMessage({ number: 1 });
+  const now = Date.now();
+  runs.take({ ...last, report: { ...last.report!, elapsedMs: Number.MAX_SAFE_INTEGER } }, 'node1', now);
+  equal(runs.recent[0]!.beganAt, now - 86_400_000);
+  await runs.close();
+});

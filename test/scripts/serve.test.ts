@@ -136,6 +136,8 @@ test('SIGTERM ends it with status 0, and other requests get a plain answer', asy
   const sent = 'swarmboot '.repeat(3600);
   const echo = await fetch(`${server.url}/echo`, { method: 'POST', body: sent });
   assert.deepEqual([echo.status, await echo.text()], [200, sent]);
+  const tooMuch = await fetch(`${server.url}/echo`, { method: 'POST', body: 'x'.repeat(300_000) });
+  assert.deepEqual([tooMuch.status, /longer than 262144 bytes/.test(await tooMuch.text())], [400, true]);
   server.child.kill('SIGTERM');
   assert.deepEqual(await once(server.child, 'close'), [0, null]);
   assert.match(server.said(), /stopped\n$/);

@@ -95,3 +95,14 @@ test('a run goes on as it was kept', () => {
   equal(again.installOf(macOf(2))!.end, 'imaged');
   ok(again.isOpen(BEGAN_AT + 30_000));
 });
+
+test('of a node that begins anew without end the last installs are kept', () => {
+  const run = Run.begin(IMAGE, BEGAN, BEGAN_AT);
+  for (let number = 0; number < 100; number++)
+    run.take(message({ install: `i${number}` }), 'node1', BEGAN_AT);
+  deepEqual(
+    [...run.installs()].map(({ install }) => install),
+    ['i92', 'i93', 'i94', 'i95', 'i96', 'i97', 'i98', 'i99'],
+  );
+  equal(run.installOf(message().mac)?.install, 'i99');
+});
