@@ -48,7 +48,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-package packages-bench \
-  check types lint tidy test sim sim-large boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch figures lab lab-test \
+  check types lint tidy test fuzz sim sim-large boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch figures lab lab-test \
   program man install uninstall deb deb-test sbom clean
 
 help: ## print this list
@@ -89,6 +89,10 @@ tidy: node_modules/.package-lock.json
 
 test: packages-test types lint ## check, and every test but benchmarks, the lab and boot-test: minutes
 	$(NODE_TEST) $(TESTS)
+
+# How long, which parser alone, by which chance (else 1 and a fresh one), and one input alone: docs/fuzz.md.
+fuzz: node_modules/.package-lock.json ## give every parser bytes that nobody has promised anything of (SECONDS=60 TARGET=wire SEED=1 INPUT=FILE)
+	@node test/fuzz/fuzz.ts '$(or $(SECONDS),60)' '$(TARGET)' '$(SEED)' '$(INPUT)'
 
 sim: node_modules/.package-lock.json ## swarms in the simulator: fixed seeds and a fresh one, faults, floors of efficiency
 	$(NODE_TEST) test/sim/*.test.ts

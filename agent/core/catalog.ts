@@ -120,7 +120,8 @@ export function count(
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < min || value > max) {
     throw bad(where, key, value, `a whole number from ${min} to ${max}`);
   }
-  return value;
+  // JSON knows a zero below zero.
+  return value + 0;
 }
 
 /** The fault of a field that has not its kind. */

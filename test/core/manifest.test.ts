@@ -64,6 +64,8 @@ test('a manifest is read; fields of entries that are not known are left out', ()
   deepEqual(parseManifest(text), { format: 1, release: null, entries: [ENTRY, other], files: FILES });
   const empty = { format: 1, release: { serial: 7, created: 1, expires: 2 }, entries: [], files: [] };
   deepEqual(parseManifest(JSON.stringify(empty)), empty);
+  const below = '{"format":1,"release":{"serial":7,"created":-0,"expires":2},"entries":[],"files":[]}';
+  equal(Object.is(parseManifest(below).release?.created, 0), true);
 });
 
 describe('a manifest is refused', () => {
