@@ -23,7 +23,9 @@ export interface Made {
 }
 
 const folders: string[] = [];
-const sweep = (folder: string) => rmSync(folder, { recursive: true, force: true });
+// A program that is being stopped may write into it meanwhile.
+const sweep = (folder: string) =>
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
 // A program that is stopped after its folder is gone may write into it once more.
 process.once('exit', () => {
   for (const folder of folders) sweep(folder);
