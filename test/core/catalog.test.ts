@@ -2,20 +2,7 @@ import { throws } from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type CatalogEntry, parseCatalogEntry } from '../../agent/core/catalog.ts';
 import { SwarmbootError } from '../../agent/core/errors.ts';
-
-const ENTRY: CatalogEntry = {
-  name: 'debian-12',
-  kind: 'image',
-  file: 'image-debian-12-0123456789ab.tar.zst',
-  compression: 'zstd',
-  size: 414_000_000,
-  unpackedSize: 1_200_000_000,
-  entryCount: 30_000,
-  sha256: '0a'.repeat(32),
-  pieceLength: 524_288,
-  infoHash: '1b'.repeat(20),
-  infoHashV2: '2c'.repeat(32),
-};
+import { ENTRY } from './manifests.ts';
 
 const refusal = (reason: RegExp) => (error: unknown) =>
   error instanceof SwarmbootError && error.code === 'catalog' && reason.test(error.message);

@@ -5,7 +5,6 @@ import { deepEqual, equal, throws } from 'node:assert/strict';
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { CatalogEntry } from '../../agent/core/catalog.ts';
 import { SwarmbootError } from '../../agent/core/errors.ts';
 import {
   believeManifest,
@@ -23,25 +22,7 @@ import {
 } from '../../agent/core/minisign.ts';
 import { parseTrust, type Trust } from '../../agent/core/trust.ts';
 import { signatureChecks } from '../../agent/io/digest.ts';
-
-const ENTRY: CatalogEntry = {
-  name: 'debian-12',
-  kind: 'image',
-  file: 'image-debian-12-0123456789ab.tar.zst',
-  compression: 'zstd',
-  size: 414_000_000,
-  unpackedSize: 1_200_000_000,
-  entryCount: 30_000,
-  sha256: '0a'.repeat(32),
-  pieceLength: 524_288,
-  infoHash: '1b'.repeat(20),
-  infoHashV2: '2c'.repeat(32),
-};
-
-const FILES = [
-  { path: 'layouts/default.json', size: 400, sha256: '3d'.repeat(32) },
-  { path: 'scripts/post-install/10all.motd', size: 0, sha256: '4e'.repeat(32) },
-];
+import { ENTRY, FILES } from './manifests.ts';
 
 const refusal = (reason: RegExp) => (error: unknown) =>
   error instanceof SwarmbootError && error.code === 'catalog' && reason.test(error.message);

@@ -6,30 +6,15 @@ import { believeManifest, joinSigned, parseManifest, splitSigned } from '../../.
 import { KIB } from '../../../agent/core/units.ts';
 import { signatureChecks } from '../../../agent/io/digest.ts';
 import { signatureOf } from '../../../scripts/secretkey.ts';
+import { ENTRY, FILES } from '../../core/manifests.ts';
 import { oddJson } from '../generate.ts';
 import { bytesOf, must, refusedWith, type Target, textOf, type Verdict } from '../target.ts';
 
-const ENTRY = {
-  name: 'debian-12',
-  kind: 'image',
-  file: 'image-debian-12-0123456789ab.tar.zst',
-  compression: 'zstd',
-  size: 414_000_000,
-  unpackedSize: 1_200_000_000,
-  entryCount: 30_000,
-  sha256: '0a'.repeat(32),
-  pieceLength: 524_288,
-  infoHash: '1b'.repeat(20),
-  infoHashV2: '2c'.repeat(32),
-};
 const MANIFEST = {
   format: 1,
   release: { serial: 7, created: 1, expires: 2 },
   entries: [ENTRY, { ...ENTRY, name: 'site', kind: 'override', compression: 'none' }],
-  files: [
-    { path: 'layouts/default.json', size: 400, sha256: '3d'.repeat(32) },
-    { path: 'scripts/post-install/10all.motd', size: 0, sha256: '4e'.repeat(32) },
-  ],
+  files: FILES,
 };
 
 /** Of RFC 8032, test 1: the same in every run. */
