@@ -29,12 +29,6 @@ const DAY_SEC = 86_400;
 /** How long nodes believe a manifest, unless another time is given. */
 export const DAYS_VALID = 90;
 
-/** A manifest and where it lies. */
-export interface Draft {
-  readonly serial: number;
-  readonly file: string;
-}
-
 export interface Signed {
   readonly manifest: Manifest;
   /** As it is sent: the signature first. */
@@ -52,19 +46,20 @@ export function unsignedManifest(entries: readonly CatalogEntry[], files: readon
  */
 export async function changed(repo: string, tell: (line: string) => void): Promise<void> {
   if ((await readSerials(repo)).length === 0) return;
-  const { file } = await draftManifest(repo, DAYS_VALID, tell);
+  const file = await draftManifest(repo, DAYS_VALID, tell);
   tell(`nodes get this when ${file} is signed: swarmboot sign --key NAME.key`);
 }
 
 /**
  * Writes the manifest of what is published now, to be signed, in place of one that was not signed. It expires so many days
- * from now. `tell` hears what is wrong with files of the site, which are left out. Throws SwarmbootError('repository').
+ * from now. `tell` hears what is wrong with files of the site, which are left out. Returns its place. Throws
+ * SwarmbootError('repository').
  */
 export async function draftManifest(
   repo: string,
   days: number,
   tell: (line: string) => void,
-): Promise<Draft> {
+): Promise<string> {
   const site = new SiteFiles(repo, tell);
   await site.follow();
   return withRepository(repo, async (folder) => {
@@ -89,7 +84,7 @@ export async function draftManifest(
         await fs.rm(path.dirname(manifestPath(repo, old)), { recursive: true });
       }
     });
-    return { serial, file };
+    return file;
   });
 }
 

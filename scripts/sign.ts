@@ -115,7 +115,7 @@ export const manifest: Command = {
 async function draft(args: Arguments, { err }: Terminal): Promise<string> {
   const days = args.number('days')!;
   if (days <= 0 || days > DAYS_MAX) throw usage(`--days wants a number up to ${DAYS_MAX}, not ${days}`);
-  return (await draftManifest(args.text('repo')!, days, (line) => err.write(`${line}\n`))).file;
+  return draftManifest(args.text('repo')!, days, (line) => err.write(`${line}\n`));
 }
 
 export const verify: Command = {
