@@ -7,7 +7,9 @@ export interface Limits {
   readonly peersMax: number;
   /** We call peers until we have this many. */
   readonly peersWanted: number;
-  /** Calls under way at once. */
+  /** Calls under way at once: so many, and one more whenever the last was made so long ago, up to the most. */
+  readonly dialingFirst: number;
+  readonly dialingMs: Ms;
   readonly dialingMax: number;
   /** Either side of a new connection that has not said by then who it is and what it wants is hung up on. */
   readonly greetingMs: Ms;
@@ -61,6 +63,8 @@ export interface Limits {
 export const LIMITS: Limits = {
   peersMax: 50,
   peersWanted: 20,
+  dialingFirst: 2,
+  dialingMs: 250,
   dialingMax: 8,
   greetingMs: 10_000,
   uploadSlots: 50,

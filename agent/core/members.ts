@@ -17,6 +17,8 @@ export class Members {
   readonly #dialer: Dialer;
   readonly #bySlot = new Map<number, Peer>();
   readonly #bannedIds = new Set<string>();
+  /** When we last called somebody. */
+  #calledAt: Ms = Number.NEGATIVE_INFINITY;
 
   /** @param ownId our peer id, in hex */
   constructor(ownId: string, limits: Limits, rng: Rng) {
@@ -91,12 +93,21 @@ export class Members {
 
   /** Addresses to call now. */
   calls(now: Ms): PeerAddress[] {
-    return this.#dialer.take(this.#room(), now);
+    const { dialingFirst, dialingMs } = this.#limits;
+    const more = now >= this.#calledAt + dialingMs ? 1 : 0;
+    const count = Math.min(this.#room(), Math.max(more, dialingFirst - this.#dialer.dialing));
+    const addresses = this.#dialer.take(count, now);
+    if (addresses.length > 0) this.#calledAt = now;
+    return addresses;
   }
 
   /** When `calls` may next have something to give. */
   deadline(): Ms {
-    return this.#room() > 0 ? this.#dialer.deadline() : Number.POSITIVE_INFINITY;
+    if (this.#room() <= 0) return Number.POSITIVE_INFINITY;
+    const { dialingFirst, dialingMs } = this.#limits;
+    const waitsUntil =
+      this.#dialer.dialing < dialingFirst ? Number.NEGATIVE_INFINITY : this.#calledAt + dialingMs;
+    return Math.max(waitsUntil, this.#dialer.deadline());
   }
 
   #room(): number {

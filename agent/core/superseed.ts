@@ -33,6 +33,11 @@ interface Shown {
 
 /** Pieces on their way in all, for one that has not gone out. */
 const SHOWN_PER_UNSENT = 8;
+/**
+ * Pieces on their way before anybody has one; each that has arrived adds one. Of many that share an empty link the first
+ * arrives as late as the last, and nobody has anything to pass on until then.
+ */
+export const SHOWN_FIRST = 4;
 
 /** Who takes longer to spread a piece than all do on average, by this factor, gets fewer. */
 const SLOW_FACTOR = 1.3;
@@ -142,14 +147,16 @@ export class SuperSeed {
   }
 
   /**
-   * The next piece to show and to whom; null when `most` pieces are shown and have not gone out, or nobody can take one.
+   * The next piece to show and to whom; null when `most` pieces are shown and have not gone out, or too many are
+   * on their way for a swarm so young, or nobody can take one.
    * (What has gone out need not be waited for: the further away the others are, the later they tell of it.) The peer
    * that has least to fetch and to pass on comes first, by the time that this takes it, so that those get more who spread
    * faster (BEP 16), and of such the one that has waited longest; last of all come those that let a piece lie, and towards
    * the end the slow.
    */
   next(audience: Iterable<Audience>, most: number, now: Ms): { slot: number; piece: number } | null {
-    if (this.#unsent >= most || this.#shown.size >= SHOWN_PER_UNSENT * most) return null;
+    const shownMax = Math.min(SHOWN_PER_UNSENT * most, SHOWN_FIRST + this.#outCount);
+    if (this.#unsent >= most || this.#shown.size >= shownMax) return null;
     while (this.#next < this.#state.length && this.#state[this.#next] !== HIDDEN) this.#next++;
     const piece = this.#next;
     if (piece === this.#state.length) return null;

@@ -95,6 +95,24 @@ test('there is an end to how many are let in and how many are called', () => {
   assert.equal(members.deadline(), Number.POSITIVE_INFINITY);
 });
 
+test('few are called at once, and more when they are slow to answer', () => {
+  const limits = { ...LIMITS, dialingFirst: 2, dialingMs: 250, dialingMax: 4 };
+  const members = new Members(id(1), limits, new Rng(1));
+  members.found(Array.from({ length: 20 }, (_, port) => ({ host: '10.0.0.3', port: port + 1 })));
+  const [first, second] = members.calls(0);
+  assert.ok(first !== undefined && second !== undefined);
+  assert.deepEqual([members.calls(0).length, members.calls(249).length, members.deadline()], [0, 0, 250]);
+  members.dialFailed(first, 249);
+  assert.equal(members.deadline(), Number.NEGATIVE_INFINITY);
+  assert.equal(members.calls(249).length, 1);
+  assert.deepEqual(
+    [members.calls(498).length, members.calls(499).length, members.calls(749).length],
+    [0, 1, 1],
+  );
+  assert.equal(members.calls(10_000).length, 0, 'four are under way');
+  assert.equal(members.deadline(), Number.POSITIVE_INFINITY);
+});
+
 test('a peer that found us full is called again later, for there may be room then', () => {
   const members = new Members(id(1), { ...LIMITS, peersMax: 1, peersWanted: 1 }, new Rng(1));
   const [late, early] = [arrival(id(2), true, 7002), arrival(id(3), false, 0)];

@@ -5,6 +5,7 @@ import type { SwarmCommand } from '../../agent/core/events.ts';
 import { LIMITS } from '../../agent/core/limits.ts';
 import { Rng } from '../../agent/core/rng.ts';
 import { Showing } from '../../agent/core/showing.ts';
+import { SHOWN_FIRST } from '../../agent/core/superseed.ts';
 import { KIB } from '../../agent/core/units.ts';
 import { peerOf } from './peers.ts';
 
@@ -71,7 +72,7 @@ test('a node that is whole from the start shows nothing at first, each piece onc
   assert.deepEqual(commands.splice(0), [{ type: 'sendField', slot: 1, none: true }]);
   showing.tell(peers, 0, 0, commands);
   const first = haves(commands.splice(0));
-  assert.equal(first.length, LIMITS.shownMin);
+  assert.equal(first.length, SHOWN_FIRST);
   assert.deepEqual(first.slice(0, 4), ['0 to 1', '1 to 2', '2 to 3', '3 to 1']);
   for (const peer of peers) {
     assert.ok(showing.isSuperSeeding);

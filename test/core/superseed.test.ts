@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Bitfield } from '../../agent/core/bitfield.ts';
 import { Rng } from '../../agent/core/rng.ts';
-import { type Audience, SuperSeed } from '../../agent/core/superseed.ts';
+import { type Audience, SHOWN_FIRST, SuperSeed } from '../../agent/core/superseed.ts';
 
 const PATIENCE_MS = 1000;
 const PIECE_BYTES = 100;
@@ -44,11 +44,30 @@ test('what has gone out makes room for the next one, before anybody tells of it,
   seed.sent(0, PIECE_BYTES, 0);
   assert.deepEqual(shown(seed, audience(7), 2), []);
   let count = 3;
-  for (let piece = 1; piece < 40; piece++) {
+  for (let piece = 1; piece < 15; piece++) {
+    seed.sent(piece, PIECE_BYTES, 0);
+    if (piece < 12) seed.seen(piece, 0);
+    count += shown(seed, audience(7), 2).length;
+  }
+  for (let piece = 15; piece < 40; piece++) {
     seed.sent(piece, PIECE_BYTES, 0);
     count += shown(seed, audience(7), 2).length;
   }
-  assert.equal(count - 1, 16, 'on their way');
+  assert.equal(count - 12, 16, 'on their way');
+});
+
+test('few are on their way until they arrive, so that somebody soon has something to pass on', () => {
+  const seed = new SuperSeed(100, PIECE_BYTES, 1);
+  const peers = audience(1, 2, 3, 4, 5, 6, 7, 8);
+  assert.equal(shown(seed, peers, 16).length, SHOWN_FIRST);
+  for (let piece = 0; piece < SHOWN_FIRST; piece++) seed.sent(piece, PIECE_BYTES, 0);
+  assert.deepEqual(shown(seed, peers, 16), [], 'what has gone out is still on its way');
+  let onTheirWay = SHOWN_FIRST;
+  for (let piece = 0; piece < 8; piece++) {
+    seed.seen(piece, 0);
+    onTheirWay += shown(seed, peers, 16).length - 1;
+    assert.equal(onTheirWay, SHOWN_FIRST + piece + 1);
+  }
 });
 
 test('what others have already is not shown, and all is out when somebody has each piece', () => {
