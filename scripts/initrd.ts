@@ -105,7 +105,7 @@ async function trustFile(args: Arguments, out: string): Promise<AddedFile[]> {
     return [];
   }
   const repo = args.text('repo')!;
-  const signed = await newestSigned(repo, { keys, serialMin: 1, sinceSec: 0 });
+  const signed = await newestSigned(repo, { keys, serialMin: 1, sinceSec: 0, authority: null });
   if (signed === null) {
     throw usage(
       `nothing is signed in ${repo}, and nodes would believe nothing of it; sign first: swarmboot sign`,
