@@ -47,7 +47,7 @@ export function requestOptions({ authority, server, token }: Credentials, url: U
 
 /** Codes by which Node and OpenSSL say that a certificate, or the TLS that it came by, is not to be believed. */
 const DISTRUST =
-  /CERT|ISSUER|SELF_SIGNED|UNABLE_TO_VERIFY|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|^ERR_(SSL|TLS)_/;
+  /CERT|ISSUER|SELF_SIGNED|UNABLE_TO_VERIFY|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH|^ERR_(SSL|TLS)_|^EPROTO$/;
 
 /**
  * The error of a request to `url` as SwarmbootError('signature') when the other side is not to be believed; null when it is
@@ -56,11 +56,14 @@ const DISTRUST =
 export function distrusted(url: URL, error: unknown, clock: string): SwarmbootError | null {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   if (!DISTRUST.test(code)) return null;
+  const said = messageOf(error);
+  // Of OpenSSL's own lines the reason alone: `write EPROTO 40:error:0A:SSL routines:function:REASON:file.c:78:`.
+  const why = /:([^:]+):[^:]*\.c:\d+:/.exec(said)?.[1] ?? said;
   // A certificate out of its time: mostly it is the clock that is.
   const time = /EXPIRED|NOT_YET_VALID/.test(code) ? `; the clock of this machine says ${clock}` : '';
   return new SwarmbootError(
     'signature',
-    `${url.origin} is not believed: ${messageOf(error)} (${code})${time}; is it the image server? Then run "swarmboot init" there, and build the RAM disk anew when its authority is another one now`,
+    `${url.origin} is not believed: ${why} (${code})${time}; is it the image server? Then run "swarmboot init" there, and build the RAM disk anew when its authority is another one now`,
     { cause: error },
   );
 }

@@ -116,8 +116,9 @@ export class Monitor {
       this.#told = message;
       this.#dueMs = performance.now() + (afterMs > 0 ? Math.min(afterMs, REPORT_AFTER_MAX_MS) : 0);
       return true;
-    } catch {
-      return false;
+    } catch (error) {
+      // Who is not believed gets nothing, and nobody waits until he is.
+      return error instanceof SwarmbootError || distrusted(this.#url, error, '') !== null;
     }
   }
 
