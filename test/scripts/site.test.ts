@@ -177,7 +177,7 @@ test('a name with HTML is kept as text', async (t) => {
 test('a report that breaks off, or never ends, leaves the server as it was', async (t) => {
   const { server, get } = await site(t);
   const port = Number(new URL(server.url).port);
-  const head = 'POST /reports HTTP/1.1\r\nhost: x\r\n';
+  const head = 'POST /reports HTTP/1.1\r\nhost: localhost\r\n';
   const broken = connect(port, '127.0.0.1');
   await once(broken, 'connect');
   broken.end(`${head}content-length: 1000\r\n\r\n{"format"`);
