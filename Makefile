@@ -10,15 +10,15 @@ NPM := PATH='$(PATH)' npm
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
 # Debian packages, named here only. libatomic1 is a library of Node 26 itself, binutils strips it for the agent, kmod makes
-# the tables of the kernel modules in the initrd; the others go into the BOEL binaries (and busybox into the initrd).
+# the tables of the kernel modules in the initrd; the others go into the BOEL binaries (and busybox into the initrd); openssl makes certificates.
 PRODUCT_PACKAGES := \
   libatomic1 binutils kmod tar zstd acl attr \
-  busybox-static coreutils dosfstools e2fsprogs fdisk mount util-linux \
+  busybox-static coreutils dosfstools e2fsprogs fdisk mount util-linux openssl \
   mdadm lvm2 xfsprogs kexec-tools \
   ipxe dnsmasq-base
 DEMO_PACKAGES := mmdebstrap uidmap
 TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libarchive-tools git minisign \
-  libcap2-bin iproute2 openssl chromium prometheus mandoc groff-base
+  libcap2-bin iproute2 chromium prometheus mandoc groff-base
 BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2 \
   pxelinux syslinux-common grub-efi-amd64-bin grub-efi-amd64-signed
 # lintian, systemd-analyze and a small Debian judge the package that debhelper makes.

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import minimist from 'minimist';
 import packageJson from '../package.json' with { type: 'json' };
+import type { Credentials } from './core/credentials.ts';
 import { EXIT_STATUS, messageOf, SwarmbootError } from './core/errors.ts';
 import { LEASE_PATH, type Lease, parseLease } from './core/lease.ts';
 import type { Message } from './core/monitor.ts';
@@ -17,6 +18,7 @@ import {
 } from './core/params.ts';
 import type { LogFact } from './core/ports.ts';
 import { formatEvent, type InstallEvent, plainText } from './core/report.ts';
+import { parseTrust, TRUST_PATH, type Trust } from './core/trust.ts';
 import type { Ms } from './core/units.ts';
 import { Install } from './install.ts';
 import { runCommand } from './io/command.ts';
@@ -87,24 +89,31 @@ function collectParams(flags: Flags) {
   ]);
 }
 
-async function install(flags: Flags): Promise<void> {
+/** Aborted by the first SIGINT or SIGTERM; a second one ends the process at once. */
+function endedBySignals(): AbortSignal {
   const ending = new AbortController();
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    // Once: a second signal ends the process at once.
     process.once(name, () => {
       ending.abort(
         new SwarmbootError('interrupted', `stopped by ${name}; start again to install this machine`),
       );
     });
   }
+  return ending.signal;
+}
+
+async function install(flags: Flags): Promise<void> {
+  const ending = endedBySignals();
   const { params, warnings } = collectParams(flags);
   const found = parseLease(readIfThere(LEASE_PATH) ?? '');
   const lease = { ...found, mac: found.mac || (params.bootMac ?? '') };
   const say = (line: string) => void process.stdout.write(`${line}\n`);
   const json = params.console === 'json';
   const log: LogFact = json ? openLog(say, () => performance.now()) : () => {};
-  const monitor = monitorOf(params, lease);
-  if (params.wait) return wait(params, lease, monitor, ending.signal);
+  const trust = readTrust();
+  const credentials = credentialsOf(params, trust);
+  const monitor = monitorOf(params, lease, credentials);
+  if (params.wait) return wait(params, lease, monitor, credentials, ending);
   const host = params.hostName ?? lease.hostName;
   const who = {
     mac: lease.mac,
@@ -144,16 +153,16 @@ async function install(flags: Flags): Promise<void> {
       tell({ fact: 'note', text: `this machine's parts are not told: ${messageOf(error)}` }),
   );
   const reported = async () => monitor?.flush(REPORTED_MAX_MS);
-  const rooms = openRooms(params, lease, { log, tell, logLines: () => reporting.lines, reported });
-  const run = new Install(params, rooms, ending.signal).run().finally(async () => {
+  const logLines = () => reporting.lines;
+  const rooms = openRooms(params, lease, { trust, credentials, log, tell, logLines, reported });
+  const run = new Install(params, rooms, ending).run().finally(async () => {
     // An install that fails at once has more to tell than its failure.
-    await Promise.race([
-      equipment.catch(() => null),
-      pause(EQUIPPED_MAX_MS, ending.signal).catch(() => null),
-    ]);
+    await Promise.race([equipment.catch(() => null), pause(EQUIPPED_MAX_MS, ending).catch(() => null)]);
     await reported();
   });
-  await run.catch((error: unknown) => parkOrFail(params, { ...lease, hostName: host }, error, ending.signal));
+  await run.catch((error: unknown) =>
+    parkOrFail(params, { ...lease, hostName: host }, credentials, error, ending),
+  );
 }
 
 /**
@@ -163,12 +172,13 @@ async function install(flags: Flags): Promise<void> {
 async function parkOrFail(
   { imageServer, pollingMs, shellOnFail }: Params,
   { mac, hostName }: Lease,
+  credentials: Credentials,
   error: unknown,
   signal: AbortSignal,
 ): Promise<void> {
   const parked = error instanceof SwarmbootError && error.code === 'check';
   if (!parked || shellOnFail || imageServer === null || mac === '') throw error;
-  const ask = (until: AbortSignal) => askNode(new URL(imageServer), mac, until);
+  const ask = (until: AbortSignal) => askNode(new URL(imageServer), mac, credentials, until);
   const waiter = { server: imageServer, mac, host: hostName, pollingMs };
   await waitUntilArmedAgain(waiter, error.message, { show, ask, sleep: pause }, signal);
   await restart(signal);
@@ -179,6 +189,7 @@ async function wait(
   { imageServer, pollingMs }: Params,
   lease: Lease,
   monitor: Monitor | null,
+  credentials: Credentials,
   signal: AbortSignal,
 ): Promise<void> {
   if (imageServer === null || monitor === null) {
@@ -197,7 +208,7 @@ async function wait(
   const rooms = {
     show,
     send: (message: Message) => monitor.send(message),
-    ask: (until: AbortSignal) => askNode(new URL(imageServer), lease.mac, until),
+    ask: (until: AbortSignal) => askNode(new URL(imageServer), lease.mac, credentials, until),
     sleep: pause,
   };
   await waitUntilArmed(waiter, rooms, signal);
@@ -214,8 +225,20 @@ function show(text: string): void {
 }
 
 /** The image server knows nodes by their MAC; an agent that nobody has told its own may be one of several on a machine. */
-function monitorOf({ imageServer }: Params, lease: Lease): Monitor | null {
-  return imageServer === null || lease.mac === '' ? null : new Monitor(new URL(imageServer));
+function monitorOf({ imageServer }: Params, lease: Lease, credentials: Credentials): Monitor | null {
+  return imageServer === null || lease.mac === '' ? null : new Monitor(new URL(imageServer), credentials);
+}
+
+/** What the RAM disk was given to believe by; null outside of one, and in one that was given nothing. */
+function readTrust(): Trust | null {
+  const text = readIfThere(TRUST_PATH);
+  return text === null ? null : parseTrust(text);
+}
+
+/** The one value that all rooms ask with: who enrols this node puts the token into it. */
+function credentialsOf({ imageServer }: Params, trust: Trust | null): Credentials {
+  const server = imageServer === null ? null : new URL(imageServer).origin;
+  return { authority: trust?.authority ?? null, server, token: null };
 }
 
 async function main(): Promise<void> {

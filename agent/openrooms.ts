@@ -6,15 +6,16 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from './core/command.ts';
+import type { Credentials } from './core/credentials.ts';
 import type { ErrorCode } from './core/errors.ts';
 import type { Lease } from './core/lease.ts';
 import type { Params } from './core/params.ts';
 import type { LogFact } from './core/ports.ts';
 import type { InstallEvent } from './core/report.ts';
 import type { Rooms } from './core/rooms.ts';
-import { parseTrust, TRUST_PATH, type Trust } from './core/trust.ts';
+import type { Trust } from './core/trust.ts';
 import type { Ms } from './core/units.ts';
-import { fetchFile, fetchManifest, fetchTorrent, readTorrentSource } from './io/catalog.ts';
+import { openCatalog } from './io/catalog.ts';
 import { absentPrograms, runCommand } from './io/command.ts';
 import { digests, signatureChecks } from './io/digest.ts';
 import { diskFacts, firmware } from './io/disks.ts';
@@ -25,7 +26,6 @@ import {
   networkLinks,
   poolAt,
   pools,
-  readIfThere,
   watchProcessors,
 } from './io/host.ts';
 import { call, echo, rewrite } from './io/probe.ts';
@@ -35,8 +35,10 @@ import { endProcesses, openTree } from './io/target.ts';
 import { streamWriter, tarWriter } from './io/tree.ts';
 import { startPeer } from './peer.ts';
 
-/** Where what is told goes. */
-export interface Told {
+/** What main.ts brings: whom to believe, and where what is told goes. */
+export interface Brought {
+  readonly trust: Trust | null;
+  readonly credentials: Credentials;
   /** The facts of the engine. */
   readonly log: LogFact;
   /** The happenings of the install. */
@@ -46,12 +48,13 @@ export interface Told {
 }
 
 /** Joins the real rooms. */
-export function openRooms(params: Params, lease: Lease, { log, tell, logLines, reported }: Told): Rooms {
+export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms {
+  const { trust, credentials, log, tell, logLines, reported } = brought;
   const { bind, port, uploadMaxBytesPerSec } = params;
   const run = (command: Command, code: ErrorCode, signal: AbortSignal) =>
     runCommand(command, code, signal, (text) => tell({ fact: 'command', text }));
   return {
-    catalog: { fetchFile, fetchManifest, fetchTorrent, readTorrentSource },
+    catalog: openCatalog(credentials),
     host: {
       pools,
       poolAt,
@@ -68,7 +71,12 @@ export function openRooms(params: Params, lease: Lease, { log, tell, logLines, r
       uuid: randomUUID,
       date: () => new Date().toISOString(),
     },
-    probe: { links: networkLinks, call, echo, rewrite },
+    probe: {
+      links: networkLinks,
+      call,
+      echo: (server, bytes, signal) => echo(server, bytes, credentials, signal),
+      rewrite,
+    },
     system: {
       run,
       absentPrograms,
@@ -84,8 +92,9 @@ export function openRooms(params: Params, lease: Lease, { log, tell, logLines, r
     },
     hashes: digests,
     signatures: signatureChecks,
-    trust: readTrust(),
-    startEngine: () => startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log }),
+    trust,
+    startEngine: () =>
+      startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log, credentials }),
     openStore: (torrent, path, signal) =>
       openStore(torrent, { path, mode: 'create', hashes: digests }, signal),
     extract: (job, signal) => {
@@ -98,12 +107,6 @@ export function openRooms(params: Params, lease: Lease, { log, tell, logLines, r
     logLines,
     reported,
   };
-}
-
-/** What the RAM disk was given to believe by; null outside of one, and in one that was given nothing. */
-function readTrust(): Trust | null {
-  const text = readIfThere(TRUST_PATH);
-  return text === null ? null : parseTrust(text);
 }
 
 /** Resolves after `ms`; rejects with the signal's reason. */

@@ -2,6 +2,7 @@
 
 import { randomBytes, randomInt } from 'node:crypto';
 import packageJson from '../package.json' with { type: 'json' };
+import { type Credentials, NO_CREDENTIALS } from './core/credentials.ts';
 import type { Limits } from './core/limits.ts';
 import type { LogFact } from './core/ports.ts';
 import { Engine } from './engine.ts';
@@ -18,15 +19,22 @@ export interface PeerOptions {
   readonly uploadBytesPerSec: number;
   readonly log: LogFact;
   readonly limits?: Partial<Limits>;
+  /** For trackers by HTTPS. */
+  readonly credentials?: Credentials;
 }
 
 /** Starts a peer; it listens at once. Throws SwarmbootError('network') when the port is taken. */
-export function startPeer({ host, port, ...options }: PeerOptions): Promise<Engine> {
+export function startPeer({
+  host,
+  port,
+  credentials = NO_CREDENTIALS,
+  ...options
+}: PeerOptions): Promise<Engine> {
   return Engine.start({
     ...options,
     peers: new Peers({ ...PEERS_OPTIONS, host, port }),
     openWire,
-    tracker: new TrackerClient(),
+    tracker: new TrackerClient({ credentials }),
     clock: () => performance.now(),
     seed: randomInt(2 ** 32),
     peerId: newPeerId(),

@@ -59,7 +59,7 @@ export async function planSystem(
       publishedOf(plan.overrides.find((override) => override.name === name)!),
     ),
     server: server.href.replace(/\/$/, ''),
-    reportsUrl: `${server.href.replace(/\/$/, '')}/reports`,
+    reportsUrl: `${(params.firstBootServer ?? server.href).replace(/\/$/, '')}/reports`,
     scripts,
     kernelCommandLine: machine.kernelCommandLine(),
     installedAt: machine.date(),

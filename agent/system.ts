@@ -288,8 +288,13 @@ export class TargetSystem {
   /** The new system is to say once that it has come up. */
   async #planFirstBoot(tree: TreeRoom): Promise<void> {
     const { lease, hostName, image, reportsUrl } = this.#job;
-    if (lease.mac === '' || !tree.has(SYSTEMD)) {
-      const reason = lease.mac === '' ? "this machine's MAC is not known" : 'the image has no systemd';
+    const missing = [
+      ...(lease.mac === '' ? ["this machine's MAC is not known"] : []),
+      ...(tree.has(SYSTEMD) ? [] : ['the image has no systemd']),
+      ...(reportsUrl.startsWith('http:') ? [] : ['it knows no TLS, and FIRST_BOOT_SERVER is missing']),
+    ];
+    if (missing.length > 0) {
+      const reason = missing.join('; ');
       return this.#rooms.note(`the new system will not tell the image server that it has come up: ${reason}`);
     }
     const message = encodeMessage({
@@ -315,10 +320,10 @@ export class TargetSystem {
     tree.link(FIRST_BOOT_LINK, `/${FIRST_BOOT_UNIT}`);
   }
 
-  /** A static busybox cannot look up names in every image; with TLS, the name is what counts. */
+  /** A static busybox cannot look up names in every image. */
   async #numericUrl(text: string): Promise<string> {
     const url = new URL(text);
-    if (url.protocol !== 'http:' || url.hostname.startsWith('[')) return text;
+    if (url.hostname.startsWith('[')) return text;
     const address = await this.#rooms.addressOf(url.hostname);
     url.hostname = address.includes(':') ? `[${address}]` : address;
     return url.href;

@@ -16,6 +16,7 @@ import { serve } from './serve.ts';
 import { keygen, manifest, sign, verify } from './sign.ts';
 import { simulate } from './simulate.ts';
 import { status } from './status.ts';
+import { init } from './tls.ts';
 import { unpack } from './unpack.ts';
 
 export const COMMANDS: readonly Command[] = [
@@ -29,6 +30,7 @@ export const COMMANDS: readonly Command[] = [
   boelBuild,
   initrdBuild,
   layoutCheck,
+  init,
   keygen,
   manifest,
   sign,

@@ -3,13 +3,14 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NO_CREDENTIALS } from '../agent/core/credentials.ts';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { parseInfo, parseTorrent } from '../agent/core/metainfo.ts';
 import type { LogFact } from '../agent/core/ports.ts';
 import { swarmHash, type Torrent } from '../agent/core/torrent.ts';
 import { formatBytes, hex, KIB, type Ms } from '../agent/core/units.ts';
 import type { Engine } from '../agent/engine.ts';
-import { readTorrentSource } from '../agent/io/catalog.ts';
+import { openCatalog } from '../agent/io/catalog.ts';
 import { digests } from '../agent/io/digest.ts';
 import { openStore } from '../agent/io/store.ts';
 import { startPeer } from '../agent/peer.ts';
@@ -71,7 +72,7 @@ function troubles(say: (line: string) => void): LogFact {
 
 /** The torrent, and peers that a magnet link named. */
 async function readTorrent(source: string, engine: Engine, { err, signal }: Terminal) {
-  const found = await readTorrentSource(source, signal);
+  const found = await openCatalog(NO_CREDENTIALS).readTorrentSource(source, signal);
   if (found.kind === 'torrent') return { torrent: parseTorrent(found.bytes, digests), addPeers: [] };
   const { magnet } = found;
   if (magnet.trackers.length + magnet.peers.length === 0) {

@@ -13,6 +13,7 @@ import { type Arguments, type Command, expectWords, usage } from './command.ts';
 import { newestSigned } from './manifest.ts';
 import { REPO_OPTION } from './repository.ts';
 import { readPublicKey } from './sign.ts';
+import { readAuthority } from './tls.ts';
 
 /** Made by `make agent`. */
 const AGENT = path.join(import.meta.dirname, '..', 'build', 'swarmboot-agent');
@@ -96,16 +97,21 @@ export const initrdBuild: Command = {
   },
 };
 
-/** What nodes believe by, made of the keys given: none, or one file, which is left beside the RAM disk. */
+/** What nodes believe by, made of the keys given and the site's authority: none, or one file, which is left beside the RAM disk. */
 async function trustFile(args: Arguments, out: string): Promise<AddedFile[]> {
   const keys = await Promise.all(args.list('trust').map(readPublicKey));
   const file = path.join(out, 'trust.json');
+  const repo = args.text('repo')!;
+  const authority = await readAuthority(repo);
   if (keys.length === 0) {
+    if (authority !== null)
+      throw usage(
+        `${repo} has an authority, and the RAM disk would not know it: give --trust NAME.pub (swarmboot keygen and sign), or remove ${repo}/tls`,
+      );
     await fs.rm(file, { force: true });
     return [];
   }
-  const repo = args.text('repo')!;
-  const signed = await newestSigned(repo, { keys, serialMin: 1, sinceSec: 0 });
+  const signed = await newestSigned(repo, { keys, serialMin: 1, sinceSec: 0, authority: null });
   if (signed === null) {
     throw usage(
       `nothing is signed in ${repo}, and nodes would believe nothing of it; sign first: swarmboot sign`,
@@ -114,10 +120,14 @@ async function trustFile(args: Arguments, out: string): Promise<AddedFile[]> {
   const { serial, created } = signed.manifest.release!;
   const lines = keys.map((key) => formatPublicKey(key).split('\n')[1]);
   await fs.mkdir(out, { recursive: true });
-  await fs.writeFile(
-    file,
-    `${JSON.stringify({ keys: lines, serialMin: serial, since: created }, null, 2)}\n`,
-  );
+  const trust = {
+    keys: lines,
+    serialMin: serial,
+    // By this time a node sets a clock that is behind: no certificate must be from the future then.
+    since: Math.max(created, authority?.sinceSec ?? 0),
+    authority: authority?.text ?? null,
+  };
+  await fs.writeFile(file, `${JSON.stringify(trust, null, 2)}\n`);
   return [{ file, path: TRUST_PATH }];
 }
 

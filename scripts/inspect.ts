@@ -1,10 +1,11 @@
 // `swarmboot inspect`: what a torrent or a magnet link says, after every check that a download would make.
 
+import { NO_CREDENTIALS } from '../agent/core/credentials.ts';
 import { formatMagnet, type Magnet } from '../agent/core/magnet.ts';
 import { parseTorrent } from '../agent/core/metainfo.ts';
 import type { Torrent } from '../agent/core/torrent.ts';
 import { formatBytes, hex } from '../agent/core/units.ts';
-import { readTorrentSource } from '../agent/io/catalog.ts';
+import { openCatalog } from '../agent/io/catalog.ts';
 import { digests } from '../agent/io/digest.ts';
 import { type Command, expectWords } from './command.ts';
 
@@ -15,7 +16,7 @@ export const inspect: Command = {
   options: [{ name: 'json', kind: 'flag', help: 'print JSON' }],
   async run(args, terminal) {
     const [text] = expectWords(args, 'FILE.torrent|MAGNET|URL');
-    const source = await readTorrentSource(text, terminal.signal);
+    const source = await openCatalog(NO_CREDENTIALS).readTorrentSource(text, terminal.signal);
     const facts =
       source.kind === 'magnet'
         ? magnetFacts(source.magnet)

@@ -1,10 +1,8 @@
 // The image server: the paper's four stages in order (tracker, tarballs, torrents, first seeder), and over HTTP the catalog
 // with the torrents and what site.ts answers. Follows the repository while it runs.
 
-import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type http from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +14,8 @@ import { swarmHash } from '../agent/core/torrent.ts';
 import { KIB, type Ms } from '../agent/core/units.ts';
 import { openLog } from '../agent/io/log.ts';
 import { type Arguments, type Command, expectWords, type Terminal, usage } from './command.ts';
+import type { ServerAddresses } from './core/bootentry.ts';
+import { Doors } from './listen.ts';
 import { newestSigned, readTrust, type Signed, unsignedManifest } from './manifest.ts';
 import { Metrics } from './metrics.ts';
 import { ClusterMonitor } from './monitor.ts';
@@ -23,14 +23,12 @@ import { REPO_OPTION, readEntries } from './repository.ts';
 import type { ImageSource } from './runs.ts';
 import { describeSeeded, type Seeded, Seeder } from './seeder.ts';
 import { type Reply, Site } from './site.ts';
+import { readAuthority, readServerCertificate, type ServerCertificate } from './tls.ts';
 import { TrackerServer } from './tracker.ts';
 import { Watch } from './watch.ts';
 
 /** How soon a new publication is offered. */
 const FOLLOW_MS: Ms = 1000;
-const HTTP_LIMITS = { maxHeaderSize: 8192, requestTimeout: 10_000, headersTimeout: 10_000 };
-/** Ten thousand nodes may want to speak at the same moment. */
-const HTTP_CONNECTIONS_MAX = 16_384;
 /** What the engine says that an admin wants to read; the comings and goings of peers are not among it. */
 const FACTS = new Set(['announce failed', 'tracker warns', 'not seeded', 'peer banned', 'not answered']);
 
@@ -42,6 +40,13 @@ export const serve: Command = {
     REPO_OPTION,
     { name: 'host', kind: 'text', value: 'ADDR', help: 'address to listen on', default: '::' },
     { name: 'http-port', kind: 'number', value: 'PORT', help: 'catalog and torrents', default: 8080 },
+    {
+      name: 'https-port',
+      kind: 'number',
+      value: 'PORT',
+      help: 'the same over TLS, after swarmboot init',
+      default: 8443,
+    },
     { name: 'tracker-port', kind: 'number', value: 'PORT', help: 'tracker, TCP and UDP', default: 6969 },
     { name: 'peer-port', kind: 'number', value: 'PORT', help: 'first seeder', default: 6881 },
     {
@@ -63,6 +68,7 @@ export const serve: Command = {
     try {
       say(`tracker: port ${server.tracker.httpPort}, TCP and UDP`);
       say(`catalog and torrents: http port ${server.httpPort}`);
+      await server.sayTls(say);
       say(`first seeder: port ${server.seeder.port}`);
       say(await server.site.bootFiles());
       await server.follow(terminal, say);
@@ -81,6 +87,8 @@ interface Parts {
   readonly monitor: ClusterMonitor;
   readonly metrics: Metrics;
   readonly site: Site;
+  readonly doors: Doors;
+  readonly certificate: ServerCertificate | null;
   readonly log: LogFact;
 }
 
@@ -92,13 +100,15 @@ class ImageServer {
   readonly #watch: Watch;
   readonly #repo: string;
   readonly #log: LogFact;
-  readonly #http: http.Server;
+  readonly #doors: Doors;
+  readonly #certificate: ServerCertificate | null;
   /** What is offered, when it is signed. */
   #signed: Signed | null = null;
   /** Why what is offered is not what the repository holds; empty: it is. */
   #problem = 'the repository has not been read yet';
 
-  private constructor({ repo, tracker, seeder, monitor, metrics, site, log }: Parts, server: http.Server) {
+  private constructor(parts: Parts) {
+    const { repo, tracker, seeder, monitor, metrics, site, doors, certificate, log } = parts;
     this.tracker = tracker;
     this.seeder = seeder;
     this.site = site;
@@ -106,16 +116,20 @@ class ImageServer {
     this.#watch = new Watch({ monitor, metrics, problem: () => this.#problem });
     this.#repo = repo;
     this.#log = log;
-    this.#http = server;
-    server.on('request', (request, response) => void this.#serve(request, response));
+    this.#doors = doors;
+    this.#certificate = certificate;
+    doors.answer((request, response) => void this.#serve(request, response));
   }
 
   /** Opens the ports, the tracker's first: when the first seeder is there, it can be found. */
   static async start(args: Arguments, log: LogFact, say: (line: string) => void): Promise<ImageServer> {
     const [repo, host] = [args.text('repo')!, args.text('host')!];
-    const [trackerPort, httpPort, peerPort] = ['tracker-port', 'http-port', 'peer-port'].map((name) =>
-      portOf(args, name),
-    ) as [number, number, number];
+    const [trackerPort, httpPort, httpsPort, peerPort] = [
+      'tracker-port',
+      'http-port',
+      'https-port',
+      'peer-port',
+    ].map((name) => portOf(args, name)) as [number, number, number, number];
     const opened: { stop(): Promise<void> }[] = [];
     try {
       const clock = () => performance.now();
@@ -132,8 +146,9 @@ class ImageServer {
         seeded: () => seeder.sights(),
       });
       const site = new Site(repo, monitor, metrics, say);
-      const parts = { repo, tracker, seeder, monitor, metrics, site, log };
-      return new ImageServer(parts, await listen(host, httpPort));
+      const certificate = await readServerCertificate(repo);
+      const doors = await Doors.open({ host, httpPort, httpsPort, certificate });
+      return new ImageServer({ repo, tracker, seeder, monitor, metrics, site, doors, certificate, log });
     } catch (error) {
       for (const part of opened) await part.stop();
       throw error;
@@ -141,7 +156,18 @@ class ImageServer {
   }
 
   get httpPort(): number {
-    return (this.#http.address() as AddressInfo).port;
+    return this.#doors.httpPort;
+  }
+
+  /** Says where TLS is, and what keeps nodes from believing it. Throws SwarmbootError('repository'). */
+  async sayTls(say: (line: string) => void): Promise<void> {
+    const port = this.#doors.httpsPort;
+    const authority = port === null ? null : await readAuthority(this.#repo);
+    // What is wrong with it is told when the repository is read.
+    const trust = await readTrust(this.#repo).catch(() => undefined);
+    if (port !== null) say(`the same over TLS: https port ${port}`);
+    if (trust !== undefined && (trust?.authority ?? null) !== (authority?.text ?? null))
+      say('the RAM disk of this repository knows another authority, or none: swarmboot initrd build');
   }
 
   /** Offers what the repository holds, until the signal. */
@@ -181,8 +207,7 @@ class ImageServer {
   }
 
   async stop(): Promise<void> {
-    this.#http.close();
-    this.#http.closeAllConnections();
+    this.#doors.close();
     await this.seeder.stop();
     await this.tracker.close();
     await this.#monitor.close();
@@ -220,12 +245,19 @@ class ImageServer {
       const body = this.#torrentFor(seeded, localAddress);
       return { status: 200, type: 'application/x-bittorrent', body };
     }
-    const server = `http://${hostOf(localAddress)}:${this.httpPort}`;
     return (
       (await this.#watch.get(path)) ??
-      (await this.site.get(path, server)) ??
+      (await this.site.get(path, this.#addressesFor(localAddress))) ??
       plain(404, 'nothing is here; / shows the cluster')
     );
+  }
+
+  /** How a node that has reached `localAddress` is to call us from now on. */
+  #addressesFor(localAddress: string): ServerAddresses {
+    const plain = `http://${hostOf(localAddress)}:${this.httpPort}`;
+    if (this.#certificate === null) return { plain, images: plain };
+    const host = this.#certificate.hostFor(localAddress.replace(/^::ffff:/, ''));
+    return { plain, images: `https://${hostOf(host)}:${this.#doors.httpsPort}` };
   }
 
   #manifest(): string | Uint8Array {
@@ -284,19 +316,4 @@ function portOf(args: Arguments, name: string): number {
   if (!Number.isInteger(port) || port > 65_535)
     throw usage(`--${name} wants a port from 0 to 65535, not ${port}`);
   return port;
-}
-
-async function listen(host: string, port: number): Promise<http.Server> {
-  const server = http.createServer(HTTP_LIMITS);
-  server.maxConnections = HTTP_CONNECTIONS_MAX;
-  try {
-    server.listen({ host, port });
-    await once(server, 'listening');
-    return server;
-  } catch (error) {
-    if (host === '::' && (error as NodeJS.ErrnoException).code === 'EAFNOSUPPORT')
-      return listen('0.0.0.0', port);
-    const message = `cannot listen on ${host} port ${port}: ${messageOf(error)}; choose another --http-port`;
-    throw new SwarmbootError('network', message, { cause: error });
-  }
 }

@@ -17,7 +17,7 @@ import {
 import { plainText } from '../agent/core/report.ts';
 import { formatBytes } from '../agent/core/units.ts';
 import { begunMs, hasCome, isSuccess } from './core/board.ts';
-import { bootEntry, decideBoot, type Loader } from './core/bootentry.ts';
+import { bootEntry, decideBoot, type Loader, type ServerAddresses } from './core/bootentry.ts';
 import type { Nodes } from './core/nodes.ts';
 import type { Metrics } from './metrics.ts';
 import type { ClusterMonitor } from './monitor.ts';
@@ -80,8 +80,8 @@ export class Site {
     return `boot files in ${path.join(this.#repo, 'boot')}: ${told.join(', ')}${missing}`;
   }
 
-  /** The answer to a GET; null when the path is nothing of ours. `server` is the address by which we were asked. */
-  async get(url: string, server: string): Promise<Reply | null> {
+  /** The answer to a GET; null when the path is nothing of ours. */
+  async get(url: string, server: ServerAddresses): Promise<Reply | null> {
     const [, folder = '', rest = ''] = /^\/(boot|nodes|files)\/(.+)$/.exec(url) ?? [];
     if (folder === 'files') {
       const content = await this.#files.read(rest);
@@ -166,7 +166,7 @@ export class Site {
     return { status: 200, type: 'application/json', body: `${JSON.stringify(answer)}\n` };
   }
 
-  async #answerBoot(folder: string, name: string, server: string): Promise<Reply | null> {
+  async #answerBoot(folder: string, name: string, server: ServerAddresses): Promise<Reply | null> {
     // PXELINUX asks for 01-MAC, after a UUID and before its address: the others are not ours.
     const loader: Loader = folder === 'pxelinux.cfg' ? 'pxelinux' : folder === 'grub' ? 'grub' : 'ipxe';
     const mac = parseMac(loader === 'pxelinux' ? name.replace(/^01-/, '') : name);

@@ -1,5 +1,6 @@
 // Many nodes that install nothing and report like those that do: each has its own line to the image server, the agent's.
 
+import { NO_CREDENTIALS } from '../agent/core/credentials.ts';
 import type { Message, StageBegin } from '../agent/core/monitor.ts';
 import { statusOf } from '../agent/core/monitor.ts';
 import { STAGES, type StageName } from '../agent/core/report.ts';
@@ -43,7 +44,7 @@ export async function reportLikeNodes(url: string, crowd: Crowd, signal: AbortSi
   const startedMs = performance.now();
   const timers: NodeJS.Timeout[] = [];
   for (let index = 0; index < crowd.nodes; index++) {
-    const monitor = new Monitor(new URL(url));
+    const monitor = new Monitor(new URL(url), NO_CREDENTIALS);
     const beginMs = ((crowd.installMs / 10) * ((index * 7919) % crowd.nodes)) / crowd.nodes;
     const tell = () => {
       const ownMs = performance.now() - startedMs - beginMs;

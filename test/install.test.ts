@@ -52,7 +52,12 @@ describe('an install', () => {
 
   test('of a node with public keys ends before anything is made when the manifest is not signed', async () => {
     const rooms = new FakeRooms();
-    rooms.trust = { keys: [{ id: '00000000000000A1', key: new Uint8Array(32) }], serialMin: 1, sinceSec: 0 };
+    rooms.trust = {
+      keys: [{ id: '00000000000000A1', key: new Uint8Array(32) }],
+      serialMin: 1,
+      sinceSec: 0,
+      authority: null,
+    };
     await assert.rejects(
       install(rooms),
       (error) =>
@@ -63,7 +68,12 @@ describe('an install', () => {
 
   test('of a node with public keys takes no torrent that is named to it', async () => {
     const rooms = new FakeRooms();
-    rooms.trust = { keys: [{ id: '00000000000000A1', key: new Uint8Array(32) }], serialMin: 1, sinceSec: 0 };
+    rooms.trust = {
+      keys: [{ id: '00000000000000A1', key: new Uint8Array(32) }],
+      serialMin: 1,
+      sinceSec: 0,
+      authority: null,
+    };
     await assert.rejects(
       install(rooms, { TORRENT: '/alone.torrent' }),
       (error) => error instanceof SwarmbootError && error.code === 'signature',

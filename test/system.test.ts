@@ -270,6 +270,16 @@ describe('finishing a system', () => {
     deepEqual(rooms.ran, []);
   });
 
+  test('a new system that would have to speak TLS says nothing, and the install says so', async (t) => {
+    const { rooms, system, tree } = arena(t, DEBIAN, { reportsUrl: 'https://10.9.0.1:8443/reports' });
+    await system.finish(never);
+    match(
+      rooms.notes.at(-1)!,
+      /not tell the image server .*: it knows no TLS, and FIRST_BOOT_SERVER is missing/,
+    );
+    equal(tree.has('usr/lib/swarmboot/busybox'), false);
+  });
+
   test('an image without systemd and without a known network says so', async (t) => {
     const { rooms, system } = arena(t, { 'usr/sbin/sshd': '' });
     await system.finish(never);

@@ -51,7 +51,7 @@ export const EXIT_MEANING: Readonly<Record<ErrorCode, string>> = {
   nodes: 'nodes.conf is wrong, or does not have that node',
   build: 'BOEL binaries or RAM disk could not be built',
   check: 'this machine is not fit for an install; nothing was written',
-  signature: 'a key or a signature is wrong, or what was signed has been changed',
+  signature: 'a key, a signature or a certificate is wrong, or what was signed has been changed',
 };
 
 /** A fault of the world outside: what is wrong, where, and what to do next, in that order, in one message. */

@@ -2,6 +2,7 @@
 // and which source wins. Reads no file and no clock; docs/parameters.md and `--help` are printed from the same table.
 
 import { SwarmbootError } from './errors.ts';
+import { NOT_YET } from './systemimager.ts';
 import { KIB } from './units.ts';
 import {
   address,
@@ -83,6 +84,12 @@ const TABLE = {
     server,
     'catalog',
     `The image server. Without a port: ${DEFAULT_HTTP_PORT} for a bare host.`,
+  ),
+  firstBootServer: optional(
+    ['FIRST_BOOT_SERVER', 'si.first-boot-server'],
+    server,
+    'finish',
+    'Where the new system, which speaks plain HTTP only, says that it has come up; absent: IMAGESERVER, unless that is https.',
   ),
   imageName: optional(['IMAGENAME', 'si.image-name'], name, 'catalog', 'The image to install.'),
   overrides: row(
@@ -247,16 +254,6 @@ export type Params = { readonly [K in keyof Table]: Value<Table[K]> };
 /** The table, row by row. */
 export const ROWS: readonly (Row<unknown> & { readonly field: string })[] = Object.entries(TABLE).map(
   ([field, entry]) => ({ ...entry, field }),
-);
-
-/** Names of SystemImager that mean something to it and nothing yet to this agent. */
-const NOT_YET: ReadonlySet<string> = new Set(
-  `BITTORRENT SCRIPTNAME NETWORK_CONFIG INSTALL_IFACE TMPFS_STAGING MONITOR_SERVER MONITOR_PORT
-  MONITOR_CONSOLE LOG_SERVER LOG_SERVER_PORT SSH SSHD SSH_USER SSH_DOWNLOAD_URL FLAMETHROWER_DIRECTORY_PORTBASE
-  ETHER_SLEEP SKIP_LOCAL_CFG LAST_ROOT GROUP_OVERRIDES si.image-version si.script-name si.config
-  si.network-config si.install-iface si.dl-protocol si.tmpfs-staging si.monitor-server si.monitor-port
-  si.monitor-console si.log-server-port si.ssh-client si.ssh-server si.ssh-user si.ssh-download-url
-  si.flamethrower-directory-portbase si.skip-local-cfg si.selinux-relabel si.term si.debug`.split(/\s+/),
 );
 
 /** Names that nobody else would give; a kernel command line is full of others, `console=` among them. */

@@ -85,6 +85,12 @@ export interface ExtractionResult {
   readonly notes: readonly string[];
 }
 
+/** What TORRENT stands for. */
+export type TorrentSource =
+  | { readonly kind: 'torrent'; readonly bytes: Uint8Array }
+  | { readonly kind: 'magnet'; readonly magnet: Magnet };
+
+/** Each throws SwarmbootError 'catalog' when the server is at fault, 'signature' when it is not the one to be believed. */
 export interface CatalogRoom {
   /** The manifest with its signature, as bytes yet to be believed. */
   fetchManifest(server: URL, signal: AbortSignal): Promise<Uint8Array>;
@@ -92,14 +98,11 @@ export interface CatalogRoom {
   fetchTorrent(server: URL, entry: CatalogEntry, signal: AbortSignal): Promise<Uint8Array>;
   /** A site file, whole and with the hash that the manifest promises. */
   fetchFile(server: URL, file: SiteFile, signal: AbortSignal): Promise<Uint8Array>;
-  /** What TORRENT stands for. */
-  readTorrentSource(
-    source: string,
-    signal: AbortSignal,
-  ): Promise<
-    | { readonly kind: 'torrent'; readonly bytes: Uint8Array }
-    | { readonly kind: 'magnet'; readonly magnet: Magnet }
-  >;
+  /**
+   * A magnet link, or the bytes of a .torrent file by its http(s) URL or path. Throws SwarmbootError 'torrent' and 'missing'
+   * (no such file) besides.
+   */
+  readTorrentSource(source: string, signal: AbortSignal): Promise<TorrentSource>;
 }
 
 export interface HostRoom {

@@ -6,12 +6,13 @@ import { open } from 'node:fs/promises';
 import { get as getHttp, type IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { BENCODE_BYTES_MAX } from '../core/bencode.ts';
-import type { CatalogEntry, SiteFile } from '../core/catalog.ts';
+import { type Credentials, distrusted, requestOptions } from '../core/credentials.ts';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
 import { nameFault } from '../core/filelist.ts';
 import type { Magnet } from '../core/magnet.ts';
 import { MANIFEST_BYTES_MAX, MANIFEST_NAME } from '../core/manifest.ts';
 import { isTrackerUrl } from '../core/metainfo.ts';
+import type { CatalogRoom } from '../core/rooms.ts';
 import type { PeerAddress } from '../core/tracker.ts';
 import type { Ms } from '../core/units.ts';
 
@@ -20,42 +21,32 @@ const REDIRECTS_MAX = 3;
 const SILENCE_MAX_MS: Ms = 10_000;
 const REQUEST_MAX_MS: Ms = 60_000;
 
-/** The manifest of the image server at `server`, as bytes yet to be believed. Throws SwarmbootError('catalog'). */
-export function fetchManifest(server: URL, signal: AbortSignal): Promise<Uint8Array> {
-  return fetchBytes(below(server, MANIFEST_NAME), MANIFEST_BYTES_MAX, signal);
-}
-
-/** The .torrent file of `entry`, as bytes yet to be believed. Throws SwarmbootError('catalog'). */
-export function fetchTorrent(server: URL, entry: CatalogEntry, signal: AbortSignal): Promise<Uint8Array> {
-  return fetchBytes(below(server, `torrents/${entry.name}.torrent`), BENCODE_BYTES_MAX, signal);
-}
-
-/** A site file, believed by its size and hash. Throws SwarmbootError('catalog'). */
-export async function fetchFile(server: URL, file: SiteFile, signal: AbortSignal): Promise<Uint8Array> {
-  const bytes = await fetchBytes(below(server, `files/${file.path}`), file.size, signal);
-  if (bytes.length === file.size && hash('sha256', bytes, 'hex') === file.sha256) return bytes;
-  throw new SwarmbootError(
-    'catalog',
-    `${file.path} from ${server.href} is not what the manifest promises; if it was not just being changed, publish or sign again on the image server`,
-  );
-}
-
-export type TorrentSource =
-  | { readonly kind: 'torrent'; readonly bytes: Uint8Array }
-  | { readonly kind: 'magnet'; readonly magnet: Magnet };
-
-/**
- * What `source` stands for: a magnet link, or the bytes of a .torrent file by its http(s) URL or path, yet to be
- * believed. Throws SwarmbootError 'torrent', 'catalog' (a server's fault) or 'missing' (no such file).
- */
-export async function readTorrentSource(source: string, signal: AbortSignal): Promise<TorrentSource> {
-  if (/^magnet:/i.test(source)) return { kind: 'magnet', magnet: await readMagnet(source) };
-  if (/^https?:\/\//i.test(source)) {
-    if (!URL.canParse(source))
-      throw new SwarmbootError('torrent', `${source} is not a URL; check its spelling`);
-    return { kind: 'torrent', bytes: await fetchBytes(new URL(source), BENCODE_BYTES_MAX, signal) };
-  }
-  return { kind: 'torrent', bytes: await readFileWithin(source, BENCODE_BYTES_MAX, signal) };
+/** Fetches with `credentials` from image servers. What it brings is yet to be believed, unless it says otherwise. */
+export function openCatalog(credentials: Credentials): CatalogRoom {
+  const fetch = (url: URL, bytesMax: number, signal: AbortSignal) =>
+    fetchBytes(url, bytesMax, credentials, signal);
+  return {
+    fetchManifest: (server, signal) => fetch(below(server, MANIFEST_NAME), MANIFEST_BYTES_MAX, signal),
+    fetchTorrent: (server, { name }, signal) =>
+      fetch(below(server, `torrents/${name}.torrent`), BENCODE_BYTES_MAX, signal),
+    async fetchFile(server, file, signal) {
+      const bytes = await fetch(below(server, `files/${file.path}`), file.size, signal);
+      if (bytes.length === file.size && hash('sha256', bytes, 'hex') === file.sha256) return bytes;
+      throw new SwarmbootError(
+        'catalog',
+        `${file.path} from ${server.href} is not what the manifest promises; if it was not just being changed, publish or sign again on the image server`,
+      );
+    },
+    async readTorrentSource(source, signal) {
+      if (/^magnet:/i.test(source)) return { kind: 'magnet', magnet: await readMagnet(source) };
+      if (/^https?:\/\//i.test(source)) {
+        if (!URL.canParse(source))
+          throw new SwarmbootError('torrent', `${source} is not a URL; check its spelling`);
+        return { kind: 'torrent', bytes: await fetch(new URL(source), BENCODE_BYTES_MAX, signal) };
+      }
+      return { kind: 'torrent', bytes: await readFileWithin(source, BENCODE_BYTES_MAX, signal) };
+    },
+  };
 }
 
 /**
@@ -122,17 +113,28 @@ function below(server: URL, path: string): URL {
   return new URL(path, base);
 }
 
-/** Gets `url`, following a few redirects within its own origin. Throws SwarmbootError('catalog'). */
-async function fetchBytes(url: URL, bytesMax: number, signal: AbortSignal): Promise<Uint8Array> {
+/**
+ * Gets `url`, following a few redirects within its own origin. Throws SwarmbootError 'catalog', or 'signature' when the server
+ * is not to be believed.
+ */
+async function fetchBytes(
+  url: URL,
+  bytesMax: number,
+  credentials: Credentials,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
   const limit = AbortSignal.any([signal, AbortSignal.timeout(REQUEST_MAX_MS)]);
   let at = url;
   for (let hops = 0; hops <= REDIRECTS_MAX; hops++) {
     try {
-      const answer = await requestBytes(at, bytesMax, limit);
+      const answer = await requestBytes(at, bytesMax, credentials, limit);
       if (answer instanceof Uint8Array) return answer;
       at = answer;
     } catch (error) {
       if (signal.aborted) throw signal.reason;
+      if (error instanceof SwarmbootError) throw error;
+      const distrust = distrusted(at, error, new Date().toISOString());
+      if (distrust !== null) throw distrust;
       const why = limit.aborted ? `no whole answer within ${REQUEST_MAX_MS / 1000} s` : messageOf(error);
       throw unreachable(at, why, error);
     }
@@ -147,11 +149,17 @@ function unreachable(url: URL, why: string, cause?: unknown): SwarmbootError {
 }
 
 /** One GET: the body, or the URL that it redirects to. Rejects with an Error whose message says what went wrong. */
-function requestBytes(url: URL, bytesMax: number, signal: AbortSignal): Promise<Uint8Array | URL> {
+async function requestBytes(
+  url: URL,
+  bytesMax: number,
+  credentials: Credentials,
+  signal: AbortSignal,
+): Promise<Uint8Array | URL> {
+  const options = { ...requestOptions(credentials, url), signal, agent: false };
   const { promise, resolve, reject } = Promise.withResolvers<Uint8Array | URL>();
   // TLS takes a quarter of the agent's start: only an https server pays for it.
   const get = url.protocol === 'https:' ? process.getBuiltinModule('node:https').get : getHttp;
-  const request = get(url, { signal, agent: false, headers: { 'user-agent': 'swarmboot' } }, (response) => {
+  const request = get(url, options, (response) => {
     readAnswer(url, response, bytesMax)
       .then(resolve, reject)
       .finally(() => request.destroy());

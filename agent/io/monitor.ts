@@ -3,6 +3,7 @@
 
 import { Agent as HttpAgent, type IncomingHttpHeaders, request as requestHttp } from 'node:http';
 import { text } from 'node:stream/consumers';
+import { type Credentials, distrusted, requestOptions } from '../core/credentials.ts';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
 import {
   briefMessage,
@@ -27,6 +28,7 @@ const HURRY_WAIT_MS: Ms = 100;
 /** One node's line to its image server. Nothing in it throws or keeps the process alive. */
 export class Monitor {
   readonly #url: URL;
+  readonly #credentials: Credentials;
   readonly #agent: HttpAgent;
   /** What is to be sent; null when the server has the newest. */
   #next: Message | null = null;
@@ -40,8 +42,9 @@ export class Monitor {
   #wake: () => void = () => {};
 
   /** `server` is IMAGESERVER: an http(s) URL, which may have a path. */
-  constructor(server: URL) {
+  constructor(server: URL, credentials: Credentials) {
     this.#url = below(server, 'reports');
+    this.#credentials = credentials;
     const options = { keepAlive: true, maxSockets: 1 };
     const Agent = server.protocol === 'https:' ? process.getBuiltinModule('node:https').Agent : HttpAgent;
     this.#agent = new Agent(options);
@@ -105,6 +108,7 @@ export class Monitor {
         method: 'POST',
         body,
         agent: this.#agent,
+        credentials: this.#credentials,
         signal,
       });
       if (status >= 500) return false;
@@ -112,8 +116,9 @@ export class Monitor {
       this.#told = message;
       this.#dueMs = performance.now() + (afterMs > 0 ? Math.min(afterMs, REPORT_AFTER_MAX_MS) : 0);
       return true;
-    } catch {
-      return false;
+    } catch (error) {
+      // Who is not believed gets nothing, and nobody waits until he is.
+      return error instanceof SwarmbootError || distrusted(this.#url, error, '') !== null;
     }
   }
 
@@ -127,13 +132,22 @@ export class Monitor {
 
 /**
  * What the image server at `server` says about the node with this MAC. Throws SwarmbootError 'network' when it does not
- * answer, 'report' when the answer cannot be read.
+ * answer, 'signature' when it is not to be believed, 'report' when the answer cannot be read.
  */
-export async function askNode(server: URL, mac: string, signal: AbortSignal): Promise<NodeAnswer> {
+export async function askNode(
+  server: URL,
+  mac: string,
+  credentials: Credentials,
+  signal: AbortSignal,
+): Promise<NodeAnswer> {
   const url = below(server, `nodes/${mac}`);
   const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MAX_MS)]);
-  const { status, body } = await exchange(url, { method: 'GET', signal: limit }).catch((error: unknown) => {
+  const asked = exchange(url, { method: 'GET', credentials, signal: limit });
+  const { status, body } = await asked.catch((error: unknown) => {
     signal.throwIfAborted();
+    if (error instanceof SwarmbootError) throw error;
+    const distrust = distrusted(url, error, new Date().toISOString());
+    if (distrust !== null) throw distrust;
     const why = limit.aborted ? `no answer within ${ANSWER_MAX_MS / 1000} s` : messageOf(error);
     throw unreachable(url, why, error);
   });
@@ -158,6 +172,7 @@ interface Exchange {
   readonly body?: string;
   /** Connections of an agent do not keep the process alive. */
   readonly agent?: HttpAgent;
+  readonly credentials: Credentials;
   readonly signal: AbortSignal;
 }
 
@@ -168,12 +183,14 @@ interface Answer {
 }
 
 /** One request and the whole answer. Rejects with an Error whose message says what went wrong. */
-async function exchange(url: URL, { method, body, agent, signal }: Exchange) {
+async function exchange(url: URL, { method, body, agent, credentials, signal }: Exchange): Promise<Answer> {
+  const { headers: shown, ...secured } = requestOptions(credentials, url);
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   // TLS takes a quarter of the agent's start: only an https server pays for it.
   const send = url.protocol === 'https:' ? process.getBuiltinModule('node:https').request : requestHttp;
   const type = body === undefined ? {} : { 'content-type': 'application/json' };
-  const request = send(url, { method, headers: type, agent: agent ?? false, signal }, (response) => {
+  const options = { ...secured, method, headers: { ...shown, ...type }, agent: agent ?? false, signal };
+  const request = send(url, options, (response) => {
     const { statusCode = 0, headers } = response;
     text(response).then((answer) => resolve({ status: statusCode, headers, body: answer }), reject);
   });

@@ -6,6 +6,7 @@ import { constants, type FileHandle, open } from 'node:fs/promises';
 import { request as requestHttp } from 'node:http';
 import { Socket } from 'node:net';
 import type { PeerAddress } from '../core/address.ts';
+import { type Credentials, requestOptions } from '../core/credentials.ts';
 import type { Stretch } from '../core/diskplan.ts';
 import { KIB, MIB, type Ms } from '../core/units.ts';
 
@@ -38,13 +39,19 @@ export async function call({ host, port }: PeerAddress, signal: AbortSignal): Pr
  * Sends so many bytes to the image server at `server` and has them sent back. Resolves with false when that server answers
  * without sending them back. Rejects with an Error that says what went wrong.
  */
-export async function echo(server: URL, bytes: number, signal: AbortSignal): Promise<boolean> {
+export async function echo(
+  server: URL,
+  bytes: number,
+  credentials: Credentials,
+  signal: AbortSignal,
+): Promise<boolean> {
   const url = new URL(server);
   url.pathname = `${url.pathname.replace(/\/$/, '')}/echo`;
   const { promise, resolve, reject } = Promise.withResolvers<boolean>();
   // TLS takes a quarter of the agent's start: only an https server pays for it.
   const send = url.protocol === 'https:' ? process.getBuiltinModule('node:https').request : requestHttp;
-  const request = send(url, { method: 'POST', agent: false, signal }, (response) => {
+  const options = { ...requestOptions(credentials, url), method: 'POST', agent: false, signal };
+  const request = send(url, options, (response) => {
     if (response.statusCode !== 200) return resolve(false);
     let count = 0;
     response.on('data', (chunk: Buffer) => {

@@ -7,6 +7,7 @@ import { lookup } from 'node:dns/promises';
 import { on, once } from 'node:events';
 import http from 'node:http';
 import { BencodeError } from '../core/bencode.ts';
+import { type Credentials, NO_CREDENTIALS, requestOptions } from '../core/credentials.ts';
 import {
   DatagramError,
   readAnnounceReply,
@@ -44,6 +45,7 @@ class Refused extends Fault {}
 export class TrackerClient implements TrackerPort {
   readonly #timeoutMs: Ms;
   readonly #resendMs: Ms;
+  readonly #credentials: Credentials;
   /** The same in every announce: a tracker may know us by it when our address changes. */
   readonly #key = randomInt(2 ** 32);
   readonly #trackerIds = new Map<string, Uint8Array>();
@@ -53,10 +55,12 @@ export class TrackerClient implements TrackerPort {
    * @param options.timeoutMs bound of one whole announce (15 s)
    * @param options.resendMs a datagram without answer is sent again after this, then after twice this ... (1 s: BEP 15's
    *   15 s is made for the Internet; a cluster's network answers in a millisecond)
+   * @param options.credentials for trackers by HTTPS (none: the system's authorities are believed)
    */
-  constructor(options: { timeoutMs?: Ms; resendMs?: Ms } = {}) {
+  constructor(options: { timeoutMs?: Ms; resendMs?: Ms; credentials?: Credentials } = {}) {
     this.#timeoutMs = options.timeoutMs ?? 15_000;
     this.#resendMs = options.resendMs ?? 1_000;
+    this.#credentials = options.credentials ?? NO_CREDENTIALS;
   }
 
   /** Rejects with a SwarmbootError that says what the tracker did, or with the signal's reason. */
@@ -89,7 +93,7 @@ export class TrackerClient implements TrackerPort {
     const query = announceQuery(request, key, this.#trackerIds.get(swarm) ?? null);
     const target = new URL(url);
     target.search = url.search === '' ? query : `${url.search}&${query}`;
-    const { reply, trackerId } = await fetchReply(target, signal);
+    const { reply, trackerId } = await fetchReply(target, this.#credentials, signal);
     if (request.event === 'stopped') this.#trackerIds.delete(swarm);
     else if (trackerId !== null) this.#trackerIds.set(swarm, trackerId);
     return reply;
@@ -157,10 +161,10 @@ export class TrackerClient implements TrackerPort {
 }
 
 /** Follows redirects on the same host; never from https to http. */
-async function fetchReply(url: URL, signal: AbortSignal): Promise<HttpReply> {
+async function fetchReply(url: URL, credentials: Credentials, signal: AbortSignal): Promise<HttpReply> {
   let target = url;
   for (let hops = 0; ; hops++) {
-    const response = await get(target, signal);
+    const response = await get(target, credentials, signal);
     const status = response.statusCode ?? 0;
     const { location } = response.headers;
     if (status < 300 || status >= 400 || location === undefined) {
@@ -181,10 +185,13 @@ async function fetchReply(url: URL, signal: AbortSignal): Promise<HttpReply> {
   }
 }
 
-async function get(url: URL, signal: AbortSignal): Promise<http.IncomingMessage> {
+async function get(url: URL, credentials: Credentials, signal: AbortSignal): Promise<http.IncomingMessage> {
+  const isTls = url.protocol === 'https:';
   // TLS takes a quarter of the agent's start: only an https tracker pays for it.
-  const client = url.protocol === 'https:' ? process.getBuiltinModule('node:https') : http;
-  const request = client.get(url, { signal, agent: false, headers: { 'user-agent': 'swarmboot' } });
+  const client = isTls ? process.getBuiltinModule('node:https') : http;
+  // What a tracker says is believed in nothing: it may speak plain HTTP where the image server must not.
+  const options = requestOptions(isTls ? credentials : NO_CREDENTIALS, url);
+  const request = client.get(url, { ...options, signal, agent: false });
   const [response] = (await once(request, 'response')) as [http.IncomingMessage];
   // From here on the response tells of errors too.
   request.on('error', () => {});

@@ -35,17 +35,25 @@ export function decideBoot(nodes: Nodes, mac: string, armed: boolean): BootDecis
 /** The loaders that ask for an entry. */
 export type Loader = 'ipxe' | 'pxelinux' | 'grub';
 
-/** The entry, as text of the loader's language. `server` is how the node reached us: `http://10.9.0.1:8080`. */
-export function bootEntry(loader: Loader, decision: BootDecision, server: string): string {
+/** How a node calls its image server. */
+export interface ServerAddresses {
+  /** For boot loaders, and for the new system: `http://10.9.0.1:8080`. */
+  readonly plain: string;
+  /** IMAGESERVER: the same, or `https://10.9.0.1:8443`. */
+  readonly images: string;
+}
+
+/** The entry, as text of the loader's language. */
+export function bootEntry(loader: Loader, decision: BootDecision, server: ServerAddresses): string {
   const title = `# ${decision.mac}: ${describe(decision)}`;
   const words = decision.boot === 'disk' ? null : kernelWords(decision, server);
   switch (loader) {
     case 'ipxe':
-      return lines('#!ipxe', title, ...ipxe(words, decision.mac, server));
+      return lines('#!ipxe', title, ...ipxe(words, decision.mac, server.plain));
     case 'pxelinux':
-      return lines(title, ...pxelinux(words, server));
+      return lines(title, ...pxelinux(words, server.plain));
     case 'grub':
-      return lines(title, ...grub(words, server));
+      return lines(title, ...grub(words, server.plain));
   }
 }
 
@@ -61,14 +69,18 @@ function describe(decision: BootDecision): string {
 }
 
 /** The kernel's command line but for what a loader adds. */
-function kernelWords(decision: Exclude<BootDecision, { boot: 'disk' }>, server: string): string {
-  const words = ['quiet', `IMAGESERVER=${server}`];
+function kernelWords(
+  decision: Exclude<BootDecision, { boot: 'disk' }>,
+  { plain, images }: ServerAddresses,
+): string {
+  const words = ['quiet', `IMAGESERVER=${images}`];
   const add = (name: string, value: string | null) => {
     if (value !== null && value !== '') words.push(`${name}=${value}`);
   };
   if (decision.boot === 'wait') words.push('WAIT=y', ...decision.params);
   else {
     const { name, groups, image, layout, overrides, params } = decision.node;
+    if (images !== plain) add('FIRST_BOOT_SERVER', plain);
     add('IMAGENAME', image);
     add('HOSTNAME', name);
     add('GROUPNAMES', groups.join(','));

@@ -60,6 +60,8 @@ export interface MachineOptions {
   readonly disks: number | readonly string[];
   /** The most that each disk writes; absent: what it can. */
   readonly diskBytesPerSec?: number;
+  /** What its clock says when it is powered on; absent: the right time. */
+  readonly clock?: string;
 }
 
 export class Lab {
@@ -186,11 +188,12 @@ export class Machine {
 
   /** Powered on, it boots over the network first, or from its disk if that starts. */
   powerOn(bootOrder: 'network' | 'disk' = 'network'): this {
-    const { name, mac, boots, card, memoryMib, diskBytesPerSec } = this.#options;
+    const { name, mac, boots, card, memoryMib, diskBytesPerSec, clock } = this.#options;
     // OVMF's own network boot, not the one on QEMU's cards; and no waiting for addresses that nobody gives.
     const without =
       boots === 'BIOS' ? [] : ['IPv6PXESupport', ...(boots === 'UEFI' ? [] : ['IPv4PXESupport'])];
     const extra = without.flatMap((option) => ['-fw_cfg', `name=opt/org.tianocore/${option},string=no`]);
+    if (clock !== undefined) extra.push('-rtc', `base=${clock}`);
     if (boots !== 'BIOS') extra.push('-global', `${card}.romfile=`);
     this.#vm = Vm.start({
       name,

@@ -130,7 +130,12 @@ function signer(id: string): Signer {
 const [release, backup, stranger] = ['00000000000000A1', '00000000000000A2', '00000000000000A3'].map(
   signer,
 ) as [Signer, Signer, Signer];
-const TRUST: Trust = { keys: [release.public, backup.public], serialMin: 5, sinceSec: NOW - 2000 };
+const TRUST: Trust = {
+  keys: [release.public, backup.public],
+  serialMin: 5,
+  sinceSec: NOW - 2000,
+  authority: null,
+};
 
 /** A manifest as a server sends it. */
 function signed(by: Signer, of: Partial<Release> = {}, text?: string): Uint8Array {
@@ -247,6 +252,18 @@ describe('trust', () => {
       [keys.map(({ id }) => id), serialMin, sinceSec],
       [['00000000000000A1', '00000000000000A2'], 5, NOW],
     );
+  });
+
+  test('has an authority in PEM, or none', () => {
+    const pem = '-----BEGIN CERTIFICATE-----\nMIIB+/=\n-----END CERTIFICATE-----\n';
+    const read = (authority?: unknown) =>
+      parseTrust(JSON.stringify({ keys: lines, serialMin: 5, since: NOW, authority })).authority;
+    equal(read(pem), pem);
+    equal(read(`${pem}${pem}`), `${pem}${pem}`);
+    equal(read(null), null);
+    equal(read(), null);
+    for (const wrong of ['', 'x', 1, [], `x${pem}`, `${pem}x`, pem.slice(1), pem.repeat(300)])
+      distrusted(() => read(wrong), /"authority" is no certificate in PEM/);
   });
 
   test('that cannot be read is a refusal, never belief', () => {

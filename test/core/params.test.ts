@@ -37,6 +37,7 @@ function faultsOf(...sources: Source[]): string {
 test('without any more than server and image, every default of the table holds', () => {
   assert.deepEqual(read({}), {
     imageServer: 'http://10.0.0.1:8080',
+    firstBootServer: null,
     imageName: 'debian',
     overrides: [],
     torrent: null,

@@ -4,12 +4,16 @@ import { connect } from 'node:net';
 
 /** Who has not answered after so many turns of the event loop, in which the server runs too, hears that nothing more comes. */
 const PATIENCE = 20;
+/** In turns from so many addresses: a server lets none of them ask without end. */
+const CALLERS = 250;
+let calls = 0;
 
 /** Resolves when the connection is over, with what came. Rejects when nobody listens any more. */
 export function call(port: number, bytes: Uint8Array): Promise<Buffer> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer>();
   const parts: Buffer[] = [];
-  const socket = connect({ port, host: '127.0.0.1', noDelay: true }, () => {
+  const localAddress = `127.0.1.${1 + (calls++ % CALLERS)}`;
+  const socket = connect({ port, host: '127.0.0.1', localAddress, noDelay: true }, () => {
     socket.write(bytes);
     let left = PATIENCE;
     const wait = () => {

@@ -1,9 +1,11 @@
 // The shell of the RAM disk, function by function, under the same busybox; test/boot has it in virtual machines.
 
-import { deepEqual, match } from 'node:assert/strict';
+import { deepEqual, equal, match } from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { scratch } from '../content.ts';
 
 const BUSYBOX = '/usr/bin/busybox';
 const SKELETON = join(import.meta.dirname, '..', '..', 'initrd-builder', 'skel');
@@ -94,4 +96,35 @@ test('names of a DHCP server are taken only in their proper form, and the kernel
   deepEqual(names("domain='' host_name=node9 name_servers=9.9.9.9", offer), ['node9|lab.test|9.9.9.9|']);
   const hostile = { hostname: 'a;reboot', dns: '10.9.0.1;x $(reboot) 9.9.9.9' };
   deepEqual(names("domain='a..b'", hostile), ['|| 9.9.9.9|']);
+});
+
+/** What set_clock does when the clock says `now`, in a RAM disk with this trust.json. */
+function setClock(t: TestContext, now: number, trust: string | null): string[] {
+  const file = join(scratch(t), 'trust.json');
+  if (trust !== null) writeFileSync(file, trust);
+  const init = readFileSync(join(SKELETON, 'init'), 'utf8');
+  const body = /^set_clock\(\) \{\n.*?^\}\n/ms.exec(init)![0];
+  const clock = `date() { case $1 in +%s) echo ${now} ;; *) echo set "$@" >&2 ;; esac; }`;
+  return run(`set -o pipefail\nTRUST=${file}\n${clock}\n${body}\nset_clock\necho done`);
+}
+
+test('a clock that is behind the age of the RAM disk is set to it; any other stays', (t) => {
+  const trust = JSON.stringify(
+    { keys: ['RW'], serialMin: 1, since: 1_790_000_000, authority: 'x\n' },
+    null,
+    2,
+  );
+  const set = ['done', 'set -s @1790000000'];
+  // 1970, and a moment before.
+  deepEqual(setClock(t, 0, trust), set);
+  deepEqual(setClock(t, 1_789_999_999, trust), set);
+  deepEqual(setClock(t, 1_790_000_000, trust), ['done']);
+  // 2036.
+  deepEqual(setClock(t, 2_100_000_000, trust), ['done']);
+  deepEqual(setClock(t, 0, null), ['done']);
+  deepEqual(setClock(t, 0, 'broken'), ['done']);
+});
+
+test('busybox reads the time as /init gives it', () => {
+  equal(execFileSync(BUSYBOX, ['date', '-u', '-d', '@1790000000', '+%s']).toString(), '1790000000\n');
 });

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { NO_CREDENTIALS } from '../../agent/core/credentials.ts';
 import { echo } from '../../agent/io/probe.ts';
 
 execFileSync('/usr/sbin/ip', ['link', 'set', 'lo', 'up']);
@@ -18,7 +19,7 @@ async function exchanges(): Promise<unknown[]> {
   const results: unknown[] = [];
   for (const bytes of [10, 6000]) {
     const limit = AbortSignal.timeout(2000);
-    results.push(await echo(url, bytes, limit).catch(() => limit.reason?.name));
+    results.push(await echo(url, bytes, NO_CREDENTIALS, limit).catch(() => limit.reason?.name));
   }
   return results;
 }

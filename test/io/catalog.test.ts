@@ -5,16 +5,11 @@ import { type AddressInfo, createServer as createTcpServer, type Socket } from '
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { parseCatalogEntry } from '../../agent/core/catalog.ts';
+import { NO_CREDENTIALS } from '../../agent/core/credentials.ts';
 import { type ErrorCode, SwarmbootError } from '../../agent/core/errors.ts';
 import { formatMagnet } from '../../agent/core/magnet.ts';
 import { hex } from '../../agent/core/units.ts';
-import {
-  fetchFile,
-  fetchManifest,
-  fetchTorrent,
-  readMagnet,
-  readTorrentSource,
-} from '../../agent/io/catalog.ts';
+import { openCatalog, readMagnet } from '../../agent/io/catalog.ts';
 import { makeTorrent, noise, scratch } from '../content.ts';
 
 const ENTRY = parseCatalogEntry({
@@ -32,6 +27,7 @@ const ENTRY = parseCatalogEntry({
 });
 const MANIFEST = JSON.stringify({ format: 1, entries: [ENTRY], files: [] });
 const never = new AbortController().signal;
+const { fetchFile, fetchManifest, fetchTorrent, readTorrentSource } = openCatalog(NO_CREDENTIALS);
 
 const refusal = (code: ErrorCode, reason: RegExp) => (error: unknown) =>
   error instanceof SwarmbootError && error.code === code && reason.test(error.message);
@@ -134,7 +130,10 @@ describe('over HTTP', () => {
     );
     await rejects(
       fetchManifest(new URL(`https://127.0.0.1:${port}`), never),
-      refusal('catalog', /cannot get http/),
+      refusal(
+        'signature',
+        /^https:.* is not believed: wrong version number \(EPROTO\); is it the image server\?/,
+      ),
     );
     server.close();
     await rejects(

@@ -5,6 +5,7 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NO_CREDENTIALS } from '../../agent/core/credentials.ts';
 import { SwarmbootError } from '../../agent/core/errors.ts';
 import { type Message, parseMessage, REPORT_AFTER } from '../../agent/core/monitor.ts';
 import { askNode, Monitor } from '../../agent/io/monitor.ts';
@@ -44,7 +45,7 @@ test('a message is with the server when flush returns, at the path below its URL
     paths.push(path);
     return { status: 204 };
   });
-  const monitor = new Monitor(new URL('/site', url));
+  const monitor = new Monitor(new URL('/site', url), NO_CREDENTIALS);
   monitor.send(message());
   await monitor.flush(5000);
   deepEqual(got, [message()]);
@@ -54,7 +55,7 @@ test('a message is with the server when flush returns, at the path below its URL
 test('while the server is away the newest state wins, and inventory and log are not lost', async (t) => {
   let away = true;
   const { got, url } = await listen(t, () => ({ status: away ? 503 : 204 }));
-  const monitor = new Monitor(url);
+  const monitor = new Monitor(url, NO_CREDENTIALS);
   monitor.send(message({ status: 0, inventory: INVENTORY }));
   await monitor.flush(300);
   for (let status = 1; status < 50; status++) monitor.send(message({ status }));
@@ -68,7 +69,7 @@ test('while the server is away the newest state wins, and inventory and log are 
 test('a message that the server refuses is not sent again, the next one is sent', async (t) => {
   let count = 0;
   const { got, url } = await listen(t, () => ({ status: count++ === 0 ? 400 : 204 }));
-  const monitor = new Monitor(url);
+  const monitor = new Monitor(url, NO_CREDENTIALS);
   monitor.send(message({ status: 1 }));
   await monitor.flush(5000);
   monitor.send(message({ status: 2 }));
@@ -79,7 +80,7 @@ test('a message that the server refuses is not sent again, the next one is sent'
 
 test('a busy server hears no mere progress before it wants to, and news at once', async (t) => {
   const { got, url } = await listen(t, () => ({ status: 204, afterMs: 60_000 }));
-  const monitor = new Monitor(url);
+  const monitor = new Monitor(url, NO_CREDENTIALS);
   monitor.send(message({ status: 1 }));
   while (got.length < 1) await sleep(5);
   for (let status = 2; status < 50; status++) monitor.send(message({ status, log: lines('x') }));
@@ -95,7 +96,7 @@ test('a busy server hears no mere progress before it wants to, and news at once'
 
 test('a server that wants to hear of it after a while does', async (t) => {
   const { got, url } = await listen(t, () => ({ status: 204, afterMs: 50 }));
-  const monitor = new Monitor(url);
+  const monitor = new Monitor(url, NO_CREDENTIALS);
   for (const status of [1, 2, 3]) {
     monitor.send(message({ status }));
     while (got.at(-1)?.status !== status) await sleep(5);
@@ -122,7 +123,7 @@ test('where large messages get lost, a failure and its reason get through', asyn
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  const monitor = new Monitor(new URL(`http://127.0.0.1:${port}`));
+  const monitor = new Monitor(new URL(`http://127.0.0.1:${port}`), NO_CREDENTIALS);
   const log = lines(...Array<string>(50).fill('a line of some length'));
   monitor.send(
     message({ status: -1, text: `large packets get lost\n${'x'.repeat(2000)}`, inventory: INVENTORY, log }),
@@ -133,7 +134,7 @@ test('where large messages get lost, a failure and its reason get through', asyn
 });
 
 test('flush gives up when its time is over, and nothing throws', async () => {
-  const monitor = new Monitor(new URL('http://127.0.0.1:9'));
+  const monitor = new Monitor(new URL('http://127.0.0.1:9'), NO_CREDENTIALS);
   monitor.send(message());
   await monitor.flush(150);
   monitor.send(message());
@@ -149,13 +150,15 @@ test('a server that never answers keeps no process alive', async (t) => {
     silent.close();
   });
   const { port } = silent.address() as AddressInfo;
-  const [monitorUrl, messagesUrl] = ['../../agent/io/monitor.ts', '../core/messages.ts'].map((path) =>
+  const paths = ['../../agent/io/monitor.ts', '../../agent/core/credentials.ts', '../core/messages.ts'];
+  const [monitorUrl, credentialsUrl, messagesUrl] = paths.map((path) =>
     JSON.stringify(new URL(path, import.meta.url).href),
   );
   const script = `
     const { Monitor } = await import(${monitorUrl});
+    const { NO_CREDENTIALS } = await import(${credentialsUrl});
     const { message } = await import(${messagesUrl});
-    const monitor = new Monitor(new URL('http://127.0.0.1:${port}'));
+    const monitor = new Monitor(new URL('http://127.0.0.1:${port}'), NO_CREDENTIALS);
     monitor.send(message());
     await new Promise((resolve) => setTimeout(resolve, 200));
     console.log('done');`;
@@ -179,16 +182,19 @@ test('the server is asked about a node', async (t) => {
     const asked = path === '/nodes/52:54:00:09:00:01';
     return { status: asked ? 200 : 404, body: JSON.stringify(answer) };
   });
-  deepEqual(await askNode(url, '52:54:00:09:00:01', t.signal), answer);
+  deepEqual(await askNode(url, '52:54:00:09:00:01', NO_CREDENTIALS, t.signal), answer);
   const refused = (code: string, reason: RegExp) => (error: unknown) =>
     error instanceof SwarmbootError && error.code === code && reason.test(error.message);
-  await rejects(askNode(url, '52:54:00:09:00:02', t.signal), refused('network', /answered 404/));
   await rejects(
-    askNode(new URL('http://127.0.0.1:9'), 'x', t.signal),
+    askNode(url, '52:54:00:09:00:02', NO_CREDENTIALS, t.signal),
+    refused('network', /answered 404/),
+  );
+  await rejects(
+    askNode(new URL('http://127.0.0.1:9'), 'x', NO_CREDENTIALS, t.signal),
     refused('network', /ECONNREFUSED.*serve/),
   );
   const broken = await listen(t, () => ({ status: 200, body: '<html>' }));
-  await rejects(askNode(broken.url, 'x', t.signal), refused('report', /not JSON/));
+  await rejects(askNode(broken.url, 'x', NO_CREDENTIALS, t.signal), refused('report', /not JSON/));
 });
 
 test('an ask ends with its signal', async (t) => {
@@ -196,6 +202,6 @@ test('an ask ends with its signal', async (t) => {
   const { url } = await listen(t, () => ({ status: 200 }));
   const reason = new SwarmbootError('interrupted', 'stopped');
   ending.abort(reason);
-  await rejects(askNode(url, 'x', ending.signal), (error) => error === reason);
+  await rejects(askNode(url, 'x', NO_CREDENTIALS, ending.signal), (error) => error === reason);
   ok(ending.signal.aborted);
 });

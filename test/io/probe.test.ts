@@ -7,6 +7,7 @@ import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NO_CREDENTIALS } from '../../agent/core/credentials.ts';
 import type { Stretch } from '../../agent/core/diskplan.ts';
 import { MIB } from '../../agent/core/units.ts';
 import { call, echo, rewrite } from '../../agent/io/probe.ts';
@@ -52,30 +53,30 @@ describe('an exchange with the image server', () => {
       paths.push(request.method, request.url);
       request.pipe(response);
     });
-    equal(await echo(new URL('/site', url), 36_000, never), true);
-    equal(await echo(url, 0, never), true);
+    equal(await echo(new URL('/site', url), 36_000, NO_CREDENTIALS, never), true);
+    equal(await echo(url, 0, NO_CREDENTIALS, never), true);
     deepEqual(paths, ['POST', '/site/echo', 'POST', '/echo']);
   });
 
   test('is none with a server that does not know it', async (t) => {
     const url = await listen(t, (_, response) => response.writeHead(405).end('no'));
-    equal(await echo(url, 6000, never), false);
+    equal(await echo(url, 6000, NO_CREDENTIALS, never), false);
   });
 
   test('fails when something else comes back, when nothing does, and with its signal', async (t) => {
     const short = await listen(t, (_, response) => response.end('short'));
-    await rejects(echo(short, 6000, never), /sent back 5 of 6000 bytes/);
+    await rejects(echo(short, 6000, NO_CREDENTIALS, never), /sent back 5 of 6000 bytes/);
     const broken = await listen(t, (_, response) => {
       response.writeHead(200, { 'Content-Length': 6000 }).write('x');
       response.socket?.end();
     });
-    await rejects(echo(broken, 6000, never), /aborted/);
+    await rejects(echo(broken, 6000, NO_CREDENTIALS, never), /aborted/);
     // As in a black hole: the first bytes come, and then no more.
     const stalled = await listen(t, (_, response) => {
       response.writeHead(200, { 'Content-Length': 6000 }).write('x'.repeat(1000));
     });
-    await rejects(echo(stalled, 6000, AbortSignal.timeout(100)), /abort/);
-    await rejects(echo(new URL('http://127.0.0.1:1'), 1, never), /ECONNREFUSED/);
+    await rejects(echo(stalled, 6000, NO_CREDENTIALS, AbortSignal.timeout(100)), /abort/);
+    await rejects(echo(new URL('http://127.0.0.1:1'), 1, NO_CREDENTIALS, never), /ECONNREFUSED/);
   });
 
   test('tells a way that loses large packets from one that loses none', () => {

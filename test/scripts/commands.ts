@@ -18,6 +18,7 @@ import { remove } from '../../scripts/remove.ts';
 import { report } from '../../scripts/report.ts';
 import { keygen, manifest, sign, verify } from '../../scripts/sign.ts';
 import { status } from '../../scripts/status.ts';
+import { init } from '../../scripts/tls.ts';
 import { unpack } from '../../scripts/unpack.ts';
 
 /** The program, for tests that need a process of its own. */
@@ -53,6 +54,7 @@ export async function swarmboot(args: readonly string[]): Promise<Outcome> {
     report,
     logs,
     pxeConfig,
+    init,
     keygen,
     manifest,
     sign,

@@ -42,7 +42,7 @@ test('options are those of the command', (t) => {
     const offered = completed(t, ...name.split(' '), '--');
     deepEqual(offered, [...options.map((option) => `--${option.name}`), '--config', '--help']);
   }
-  deepEqual(completed(t, 'serve', '--http'), ['--http-port']);
+  deepEqual(completed(t, 'serve', '--http'), ['--http-port', '--https-port']);
 });
 
 test('values are words that the option knows, files, or nothing', (t) => {

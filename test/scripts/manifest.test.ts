@@ -46,7 +46,7 @@ test('what is signed is offered with its signature, and what is published later 
   const bytes = new Uint8Array(await (await fetch(`${server.url}/manifest`)).arrayBuffer());
   const believed = believeManifest(
     bytes,
-    { keys, serialMin: 1, sinceSec: 0 },
+    { keys, serialMin: 1, sinceSec: 0, authority: null },
     signatureChecks,
     release!.created,
     'it',

@@ -24,6 +24,7 @@ interface Test {
 /** The ports of a server; 0, or left out, takes a free one. */
 export interface Ports {
   readonly http?: number;
+  readonly https?: number;
   readonly tracker?: number;
   readonly peer?: number;
 }
@@ -32,10 +33,10 @@ export interface Ports {
 export async function serveRepository(
   test: Test,
   repo: string,
-  { http = 0, tracker = 0, peer = 0 }: Ports = {},
+  { http = 0, https = 0, tracker = 0, peer = 0 }: Ports = {},
   more: readonly string[] = [],
 ): Promise<Served> {
-  const ports = Object.entries({ http, tracker, peer }).flatMap(([name, port]) => [
+  const ports = Object.entries({ http, https, tracker, peer }).flatMap(([name, port]) => [
     `--${name}-port`,
     `${port}`,
   ]);

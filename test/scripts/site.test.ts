@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { NO_CREDENTIALS } from '../../agent/core/credentials.ts';
 import { encodeMessage, type Message } from '../../agent/core/monitor.ts';
 import { Monitor } from '../../agent/io/monitor.ts';
 import { readLog } from '../../scripts/logs.ts';
@@ -113,7 +114,7 @@ test('inventory and log outlive later reports and the server', async (t) => {
   await once(server.child, 'close');
   assert.deepEqual((await record(STRANGER, () => true)).inventory, INVENTORY);
   const again = await serveRepository(t, repo);
-  const monitor = new Monitor(new URL(again.url));
+  const monitor = new Monitor(new URL(again.url), NO_CREDENTIALS);
   monitor.send(message({ status: 7, install: 'i1', log: lines('two', 'three'), logFrom: 1 }));
   await monitor.flush(10_000);
   await record(MAC, ({ status }) => status === 7);
@@ -176,7 +177,7 @@ test('a name with HTML is kept as text', async (t) => {
 test('a report that breaks off, or never ends, leaves the server as it was', async (t) => {
   const { server, get } = await site(t);
   const port = Number(new URL(server.url).port);
-  const head = 'POST /reports HTTP/1.1\r\nhost: x\r\n';
+  const head = 'POST /reports HTTP/1.1\r\nhost: localhost\r\n';
   const broken = connect(port, '127.0.0.1');
   await once(broken, 'connect');
   broken.end(`${head}content-length: 1000\r\n\r\n{"format"`);

@@ -51,11 +51,11 @@ const FULL = message({
 const DONE = message({ ...FULL, status: 100, stage: 'seed-wait', logFrom: 2, inventory: null });
 
 function get(path: string, method = 'GET'): Uint8Array {
-  return bytesOf(`${method} ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  return bytesOf(`${method} ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
 }
 
 function post(path: string, body: Uint8Array): Uint8Array {
-  const head = `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+  const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
   return Buffer.concat([bytesOf(head), body]);
 }
 
@@ -73,8 +73,10 @@ const SEEDS = [
   ),
   post('/echo', bytesOf('echo'.repeat(100))),
   post('/echo', new Uint8Array(300 * KIB)),
-  bytesOf('POST /reports HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n'),
-  bytesOf('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\nGET /readyz HTTP/1.1\r\nHost: x\r\n\r\n'),
+  bytesOf(
+    'POST /reports HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n',
+  ),
+  bytesOf('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n'),
 ];
 
 /** A path with odd characters, or a report with an odd field. */
@@ -159,6 +161,7 @@ export async function http(scratch: string): Promise<Target> {
       '\r\n',
       '\r\n\r\n',
       'Content-Length: ',
+      'Host: attacker.example\r\n',
       'Transfer-Encoding: chunked\r\n',
       'Expect: 100-continue\r\n',
       'Connection: Upgrade\r\nUpgrade: x\r\n',

@@ -25,7 +25,7 @@ const KEY = {
   },
   seed: Buffer.from('9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60', 'hex'),
 };
-const TRUST = { keys: [KEY.public], serialMin: 1, sinceSec: 0 };
+const TRUST = { keys: [KEY.public], serialMin: 1, sinceSec: 0, authority: null };
 const SIGNED = Buffer.from(JSON.stringify(MANIFEST));
 
 function judge(bytes: Uint8Array): Verdict {

@@ -9,6 +9,7 @@ const NODES = parseNodes(
   'nodes.conf',
 );
 const SERVER = 'http://10.9.0.1:8080';
+const PLAIN = { plain: SERVER, images: SERVER };
 const STRANGER = '52:54:00:09:00:09';
 
 const install = decideBoot(NODES, MAC, true);
@@ -26,7 +27,7 @@ const WORDS =
 
 test('iPXE: an install', () => {
   equal(
-    bootEntry('ipxe', install, SERVER),
+    bootEntry('ipxe', install, PLAIN),
     `#!ipxe
 # ${MAC}: node001 is armed and will be installed
 kernel ${SERVER}/boot/kernel initrd=initrd.img ${WORDS} || goto failed
@@ -41,7 +42,7 @@ chain --replace --autofree ${SERVER}/boot/ipxe/52-54-00-09-00-01 || exit 1
 });
 
 test('iPXE: a machine that nobody knows gets the site-wide words and waits', () => {
-  const [, , kernel] = bootEntry('ipxe', wait, SERVER).split('\n');
+  const [, , kernel] = bootEntry('ipxe', wait, PLAIN).split('\n');
   equal(
     kernel,
     `kernel ${SERVER}/boot/kernel initrd=initrd.img quiet IMAGESERVER=${SERVER} WAIT=y console=ttyS0 BOOTIF=01-52-54-00-09-00-09 || goto failed`,
@@ -50,7 +51,7 @@ test('iPXE: a machine that nobody knows gets the site-wide words and waits', () 
 
 test('iPXE: the own disk', () => {
   equal(
-    bootEntry('ipxe', disk, SERVER),
+    bootEntry('ipxe', disk, PLAIN),
     `#!ipxe
 # ${MAC}: node001 is not armed and boots from its own disk
 iseq \${platform} efi && exit 1 ||
@@ -61,7 +62,7 @@ sanboot --no-describe --drive 0x80 || exit 1
 
 test('PXELINUX: an install, and the own disk', () => {
   equal(
-    bootEntry('pxelinux', install, SERVER),
+    bootEntry('pxelinux', install, PLAIN),
     `# ${MAC}: node001 is armed and will be installed
 DEFAULT install
 PROMPT 0
@@ -72,14 +73,14 @@ LABEL install
 `,
   );
   equal(
-    bootEntry('pxelinux', disk, SERVER),
+    bootEntry('pxelinux', disk, PLAIN),
     `# ${MAC}: node001 is not armed and boots from its own disk\nDEFAULT disk\nPROMPT 0\nLABEL disk\n  LOCALBOOT 0\n`,
   );
 });
 
 test('GRUB: an install, and the own disk', () => {
   equal(
-    bootEntry('grub', install, SERVER),
+    bootEntry('grub', install, PLAIN),
     `# ${MAC}: node001 is armed and will be installed
 linux (http,10.9.0.1:8080)/boot/kernel ${WORDS}
 initrd (http,10.9.0.1:8080)/boot/initrd.img
@@ -87,7 +88,7 @@ boot
 `,
   );
   equal(
-    bootEntry('grub', disk, SERVER),
+    bootEntry('grub', disk, PLAIN),
     `# ${MAC}: node001 is not armed and boots from its own disk
 if search --no-floppy --set=root --file /EFI/BOOT/BOOTX64.EFI; then
   chainloader /EFI/BOOT/BOOTX64.EFI
@@ -101,5 +102,21 @@ exit
 test('what nodes.conf does not say is not said to the kernel', () => {
   const bare = decideBoot(parseNodes(`a mac=${MAC} image=web`, 'nodes.conf'), MAC, true);
   const words = 'quiet IMAGESERVER=http://[fd00::1]:80 IMAGENAME=web HOSTNAME=a BOOTIF=01-52-54-00-09-00-01';
-  equal(bootEntry('pxelinux', bare, 'http://[fd00::1]:80').split('\n')[6], `  APPEND ${words}`);
+  const plain = 'http://[fd00::1]:80';
+  equal(bootEntry('pxelinux', bare, { plain, images: plain }).split('\n')[6], `  APPEND ${words}`);
+});
+
+test('with TLS nodes are told both addresses: theirs, and the one for the new system; loaders get files by plain HTTP', () => {
+  const server = { plain: SERVER, images: 'https://10.9.0.1:8443' };
+  const [, , kernel = '', initrd] = bootEntry('ipxe', install, server).split('\n');
+  equal(
+    kernel.startsWith(
+      `kernel ${SERVER}/boot/kernel initrd=initrd.img quiet IMAGESERVER=https://10.9.0.1:8443 FIRST_BOOT_SERVER=${SERVER} IMAGENAME=web `,
+    ),
+    true,
+    kernel,
+  );
+  equal(initrd, `initrd ${SERVER}/boot/initrd.img || goto failed`);
+  const [, , waiting = ''] = bootEntry('ipxe', wait, server).split('\n');
+  equal(/ IMAGESERVER=https:\/\/10\.9\.0\.1:8443 WAIT=y /.test(waiting), true, waiting);
 });

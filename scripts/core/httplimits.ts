@@ -1,0 +1,68 @@
+// What one asker, and all of them together, may take of the image server's HTTP ports. Every limit is here, with its name.
+
+import { KIB, type Ms } from '../../agent/core/units.ts';
+
+/** Of a request's head, and of the time in which a request and its head have come. Bodies: MESSAGE_BYTES_MAX. */
+export const HEAD_BYTES_MAX = 8 * KIB;
+export const REQUEST_MAX_MS: Ms = 10_000;
+/** A TLS handshake that takes longer is none. */
+export const HANDSHAKE_MAX_MS: Ms = 10_000;
+/** Ten thousand nodes may want to speak at the same moment. */
+export const CONNECTIONS_MAX = 16_384;
+/** One address leaves half of the places to all others. Behind it may be a whole site's nodes. */
+export const CONNECTIONS_PER_ADDRESS_MAX = CONNECTIONS_MAX / 2;
+/**
+ * Requests of one address: nodes ask for a dozen things when they start and report every two seconds, or less often when the
+ * server says so (500 reports a second in all), so a thousand nodes behind one address stay below both.
+ */
+export const REQUESTS_PER_SEC_MAX = 1000;
+export const REQUESTS_AT_ONCE_MAX = 5 * REQUESTS_PER_SEC_MAX;
+/** Addresses that are remembered: whoever has not asked for the longest time is forgotten. */
+const ADDRESSES_MAX = 20_000;
+
+interface Bucket {
+  tokens: number;
+  atMs: Ms;
+}
+
+/** A token bucket for each address. */
+export class RequestRates {
+  /** In the order of their last request. */
+  readonly #buckets = new Map<string, Bucket>();
+
+  /** Takes one request of `address`, at `nowMs` of a clock that never goes back. False: that was one too many. */
+  take(address: string, nowMs: Ms): boolean {
+    const { tokens, atMs } = this.#buckets.get(address) ?? { tokens: REQUESTS_AT_ONCE_MAX, atMs: nowMs };
+    const refilled = Math.min(REQUESTS_AT_ONCE_MAX, tokens + ((nowMs - atMs) / 1000) * REQUESTS_PER_SEC_MAX);
+    const isGranted = refilled >= 1;
+    this.#buckets.delete(address);
+    if (this.#buckets.size >= ADDRESSES_MAX) this.#buckets.delete(this.#buckets.keys().next().value!);
+    this.#buckets.set(address, { tokens: isGranted ? refilled - 1 : refilled, atMs: nowMs });
+    return isGranted;
+  }
+
+  /** Addresses that are remembered. */
+  get size(): number {
+    return this.#buckets.size;
+  }
+}
+
+/** Connections that are open, by address. */
+export class ConnectionCounts {
+  readonly #counts = new Map<string, number>();
+
+  /** Counts one more connection of `address`. False: that would be one too many, and it is not counted. */
+  open(address: string): boolean {
+    const count = this.#counts.get(address) ?? 0;
+    if (count >= CONNECTIONS_PER_ADDRESS_MAX) return false;
+    this.#counts.set(address, count + 1);
+    return true;
+  }
+
+  /** One of those that were counted has gone. */
+  close(address: string): void {
+    const count = this.#counts.get(address)! - 1;
+    if (count === 0) this.#counts.delete(address);
+    else this.#counts.set(address, count);
+  }
+}
