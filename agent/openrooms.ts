@@ -5,6 +5,7 @@ import { lookup } from 'node:dns/promises';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import packageJson from '../package.json' with { type: 'json' };
 import type { Command } from './core/command.ts';
 import type { ErrorCode } from './core/errors.ts';
 import type { Lease } from './core/lease.ts';
@@ -51,7 +52,17 @@ export function openRooms(params: Params, lease: Lease, { log, tell, logLines, r
   const run = (command: Command, code: ErrorCode, signal: AbortSignal) =>
     runCommand(command, code, signal, (text) => tell({ fact: 'command', text }));
   return {
-    catalog: { fetchFile, fetchManifest, fetchTorrent, readTorrentSource },
+    catalog: {
+      fetchFile,
+      fetchManifest,
+      fetchTorrent,
+      readTorrentSource,
+      addressesOf: (server) =>
+        lookup(server.hostname.replace(/^\[(.*)\]$/, '$1'), { all: true }).then(
+          (found) => found.map(({ address }) => address),
+          () => [],
+        ),
+    },
     host: {
       pools,
       poolAt,
@@ -85,6 +96,8 @@ export function openRooms(params: Params, lease: Lease, { log, tell, logLines, r
     hashes: digests,
     signatures: signatureChecks,
     trust: readTrust(),
+    version: packageJson.version,
+    admission: null,
     startEngine: () => startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log }),
     openStore: (torrent, path, signal) =>
       openStore(torrent, { path, mode: 'create', hashes: digests }, signal),

@@ -1,6 +1,7 @@
 // What a signed manifest says of itself: how new it is, and the rules by which nodes install what it names. Every field is
 // there, and no other: what an agent does not know, it cannot keep to.
 
+import { formatAddress, parseAddress } from './address.ts';
 import { bad, count, type Fields, fault, fieldsOf } from './catalog.ts';
 import { parseMac } from './mac.ts';
 import { isTrackerUrl } from './metainfo.ts';
@@ -94,6 +95,42 @@ function parseRules(fields: Fields, where: string): Rules {
     agentMin,
     trackers: list('trackers', TRACKERS_MAX, 'URLs of trackers', isTrackerUrl),
   };
+}
+
+/** Why a node may not install by a release; null: it may. `mac`: the interface that booted; empty when it is not known. */
+export function refusalOf(
+  { agentMin, machines }: Rules,
+  { version, mac }: { readonly version: string; readonly mac: string },
+): string | null {
+  if (isBelow(version, agentMin)) {
+    return `the manifest wants an agent of version ${agentMin}, and this is ${version}; build the RAM disk anew`;
+  }
+  if (machines === null || machines.includes(mac)) return null;
+  return `the manifest is not for this machine (${mac || 'its MAC is not known'}); name it too: swarmboot sign --machine`;
+}
+
+/**
+ * True for announce URLs that a torrent may name: those of the release, and `/announce` on the image server, whose names and
+ * addresses `serverHosts` are. Torrents are believed in nothing else, and what they name is called.
+ */
+export function mayAnnounce(url: string, { trackers }: Rules, serverHosts: readonly string[]): boolean {
+  if (trackers?.includes(url) === true) return true;
+  // No user, nothing escaped: there is one way to read it.
+  const host = /^(?:https?|udp):\/\/(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::\d{1,5})?\/announce$/i.exec(url)?.[1];
+  return host !== undefined && serverHosts.some((own) => plainHost(own) === plainHost(host));
+}
+
+/** One text for a host, with brackets or without. */
+function plainHost(host: string): string {
+  const text = host.replace(/^\[(.*)\]$/, '$1');
+  const address = parseAddress(text);
+  return address === null ? text.toLowerCase() : formatAddress(address);
+}
+
+function isBelow(version: string, least: string): boolean {
+  const [have, want] = [version, least].map((text) => text.split('.').map(Number));
+  const at = want!.findIndex((part, index) => part !== have![index]);
+  return at !== -1 && (have![at] ?? 0) < want![at]!;
 }
 
 /** True for `x.y.z` in numbers. */
