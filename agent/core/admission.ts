@@ -100,13 +100,13 @@ export class AdmissionExchange {
   /** How many bytes the awaited message has, as far as can be told from its beginning; or what is wrong with that. */
   #need(bytes: Uint8Array): number | string {
     if (this.#awaited === 'handshake') return protocolFault(bytes) ?? HANDSHAKE_BYTES;
-    if (bytes.length < HEADER_BYTES) return HEADER_BYTES;
+    if (bytes.length < 4) return HEADER_BYTES;
     const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
     const proving = this.#awaited === 'proof';
-    const id = proving ? EXTENSION_ID : HANDSHAKE_ID;
     const fits = proving ? length === 2 + PROOF_BYTES : length >= 2 && length <= GREETING_BYTES_MAX;
-    if (!fits || bytes[4] !== MESSAGE.extended || bytes[5] !== id) {
-      return `${NOT_ADMITTED}: it does not prove that it belongs to it`;
+    const ids = [MESSAGE.extended, proving ? EXTENSION_ID : HANDSHAKE_ID];
+    if (!fits || bytes.subarray(4, HEADER_BYTES).some((id, at) => id !== ids[at])) {
+      return `${NOT_ADMITTED}: it says something else than admission`;
     }
     return 4 + length;
   }
