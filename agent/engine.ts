@@ -261,7 +261,9 @@ export class Engine {
       info: (bytes) => party?.info(bytes),
       closed: (reason) => {
         greeted();
-        party?.closed(reason);
+        if (party === null)
+          this.#options.log('caller gone', { peer: `${link.remote.host} ${link.remote.port}`, reason });
+        else party.closed(reason);
       },
     };
     if (dialed !== null) party = meet(dialed);

@@ -41,7 +41,8 @@ const at = ({ engine }: TestNode, host = '127.0.0.1'): PeerAddress => ({ host, p
 async function startVictim(t: TestContext, options: NodeOptions = {}) {
   const reasons: string[] = [];
   const log = (fact: string, values?: object) => {
-    if (fact === 'peer gone') reasons.push(String(Reflect.get(values ?? {}, 'reason')));
+    if (fact === 'peer gone' || fact === 'caller gone')
+      reasons.push(String(Reflect.get(values ?? {}, 'reason')));
   };
   const folder = scratch(t);
   const seeder = await startSeeder(t, folder, torrent, space, { company: SITE, log, ...options });

@@ -112,6 +112,8 @@ export class FakeRooms implements Rooms {
   /** What a room throws, by what is asked of it; an entry is used up. */
   readonly faults: [string, Error][] = [];
   readonly jobs: Extraction[] = [];
+  /** Of the image server. */
+  serverAddresses = ['10.0.0.1'];
   /** With whom swarms were to be shared. */
   readonly companies: Company[] = [];
 
@@ -127,7 +129,7 @@ export class FakeRooms implements Rooms {
       const files = Object.keys(this.siteFiles).map((path) => ({ path, size: 0, sha256: '0'.repeat(64) }));
       return new TextEncoder().encode(JSON.stringify({ ...this.manifest, files }));
     },
-    addressesOf: async () => ['10.0.0.1'],
+    addressesOf: async () => this.serverAddresses,
     fetchTorrent: async (_server: URL, entry: CatalogEntry) => torrentBytes(entry.file),
     fetchFile: async (_server: URL, { path }: SiteFile) => new TextEncoder().encode(this.siteFiles[path]),
     readTorrentSource: async () => ({ kind: 'torrent' as const, bytes: torrentBytes('alone.tar.gz') }),

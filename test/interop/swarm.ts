@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Torrent } from '../../agent/core/torrent.ts';
 import { hex, MIB } from '../../agent/core/units.ts';
-import { digests } from '../../agent/io/digest.ts';
+import { admissionBy, digests } from '../../agent/io/digest.ts';
 import { openStore } from '../../agent/io/store.ts';
 import type { Transfer } from '../../agent/transfer.ts';
 import { TrackerServer } from '../../scripts/tracker.ts';
@@ -80,6 +80,39 @@ export async function seedTo(test: TestContext, which: Case, meeting: Meeting): 
   test.after(() => running.program.stop());
   await running.complete(PATIENCE_MS);
   equal(Buffer.compare(readFileSync(join(job.folder, NAME)), CONTENT), 0);
+  equal(transfer!.view().uploadedBytes >= CONTENT.length, true);
+}
+
+/** The foreign client meets a closed swarm of ours, which gives it nothing; then an open one, which gives it everything. */
+export async function seedClosedTo(test: TestContext, which: Case, meeting: Meeting): Promise<void> {
+  const { made, job, folder } = await prepare(test, which, meeting);
+  const { torrent } = made;
+  const path = join(folder, 'closed');
+  writeFileSync(path, CONTENT);
+  const reasons: string[] = [];
+  const closed = await startEngine(test, {
+    host: which.ours,
+    company: { networks: null, admission: admissionBy(() => Buffer.alloc(32, 7)) },
+    log: (fact, values) => {
+      if (fact === 'caller gone') reasons.push(String(Reflect.get(values ?? {}, 'reason')));
+    },
+  });
+  const store = await openStore(torrent, { path, mode: 'seed', hashes: digests });
+  const guarded = closed.join(torrent, store, store.have);
+  while (!(await known(meeting, torrent))) await sleep(20);
+  const running = await which.client.fetch(job);
+  test.after(() => running.program.stop());
+  const complete = running.complete(2 * PATIENCE_MS);
+  complete.catch(() => {});
+  const refused = () => reasons.some((reason) => reason.startsWith('was not admitted'));
+  await running.program.until('our refusal', refused, PATIENCE_MS);
+  equal(guarded.view().uploadedBytes, 0);
+  const [transfer] = await seed(test, which, meeting, folder, torrent);
+  // Otherwise it waits for its tracker.
+  transfer!.addPeers([{ host: which.theirs, port: job.port }]);
+  await complete;
+  equal(Buffer.compare(readFileSync(join(job.folder, NAME)), CONTENT), 0);
+  equal(guarded.view().uploadedBytes, 0);
   equal(transfer!.view().uploadedBytes >= CONTENT.length, true);
 }
 
