@@ -5,6 +5,7 @@ import { lookup } from 'node:dns/promises';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import packageJson from '../package.json' with { type: 'json' };
 import type { Command } from './core/command.ts';
 import type { Credentials } from './core/credentials.ts';
 import type { ErrorCode } from './core/errors.ts';
@@ -93,6 +94,8 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
     hashes: digests,
     signatures: signatureChecks,
     trust,
+    version: packageJson.version,
+    admission: null,
     startEngine: () =>
       startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log, credentials }),
     openStore: (torrent, path, signal) =>

@@ -10,6 +10,7 @@ import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { MANIFEST_NAME } from '../agent/core/manifest.ts';
 import { withAnnounce } from '../agent/core/metainfo.ts';
 import type { LogFact } from '../agent/core/ports.ts';
+import { OPEN_RULES } from '../agent/core/release.ts';
 import { swarmHash } from '../agent/core/torrent.ts';
 import { KIB, type Ms } from '../agent/core/units.ts';
 import { openLog } from '../agent/io/log.ts';
@@ -136,7 +137,14 @@ class ImageServer {
       const tracker = await TrackerServer.start({ host, port: trackerPort, random: Math.random, clock, log });
       opened.push({ stop: () => tracker.close() });
       const uploadBytesPerSec = args.number('upload-max')! * KIB;
-      const seeder = await Seeder.start({ repo, host, port: peerPort, uploadBytesPerSec, log });
+      const seeder = await Seeder.start({
+        repo,
+        host,
+        port: peerPort,
+        uploadBytesPerSec,
+        log,
+        admission: null,
+      });
       opened.push(seeder);
       const monitor = await ClusterMonitor.open(repo, (name) => imageOf(seeder, name), say);
       opened.push({ stop: () => monitor.close() });
@@ -180,12 +188,13 @@ class ImageServer {
         await this.#monitor.follow();
         const signed = await newestSigned(this.#repo, await readTrust(this.#repo));
         const entries = signed?.manifest.entries ?? (await readEntries(this.#repo));
-        const { came, went } = await this.seeder.follow(entries);
+        const rules = signed?.manifest.release ?? OPEN_RULES;
+        const { came, went } = await this.seeder.follow(entries, rules);
         for (const { torrent } of went) this.tracker.forget(swarmHash(torrent));
         for (const seeded of came) {
           // A torrent with trackers of its own is announced there like any other peer's.
           const resident = seeded.torrent.announce.length === 0 ? this.seeder.port : null;
-          this.tracker.allow(swarmHash(seeded.torrent), resident);
+          this.tracker.allow(swarmHash(seeded.torrent), resident, rules.networks);
         }
         for (const seeded of went) say(`no longer seeding ${describeSeeded(seeded)}`);
         for (const seeded of came) say(`seeding ${describeSeeded(seeded)}`);

@@ -2,6 +2,7 @@
 // core; here they are only brought, within limits of size and time.
 
 import { hash } from 'node:crypto';
+import { lookup } from 'node:dns/promises';
 import { open } from 'node:fs/promises';
 import { get as getHttp, type IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
@@ -37,6 +38,11 @@ export function openCatalog(credentials: Credentials): CatalogRoom {
         `${file.path} from ${server.href} is not what the manifest promises; if it was not just being changed, publish or sign again on the image server`,
       );
     },
+    addressesOf: (server) =>
+      lookup(server.hostname.replace(/^\[(.*)\]$/, '$1'), { all: true }).then(
+        (found) => found.map(({ address }) => address),
+        () => [],
+      ),
     async readTorrentSource(source, signal) {
       if (/^magnet:/i.test(source)) return { kind: 'magnet', magnet: await readMagnet(source) };
       if (/^https?:\/\//i.test(source)) {

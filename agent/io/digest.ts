@@ -1,7 +1,9 @@
-// The digests and the check of signatures that the core asks for, by node:crypto.
+// The digests, the check of signatures and the proofs of admission that the core asks for, by node:crypto.
 
-import { createPublicKey, hash, verify } from 'node:crypto';
+import { createHmac, createPublicKey, hash, randomBytes, verify } from 'node:crypto';
+import { torrentSecret } from '../core/admission.ts';
 import type { SignatureChecks } from '../core/minisign.ts';
+import type { Admission } from '../core/ports.ts';
 import type { Hashes } from '../core/torrent.ts';
 
 export const digests: Hashes = {
@@ -31,3 +33,18 @@ export const signatureChecks: SignatureChecks = {
   },
   blake2b512: (data) => hash('blake2b512', data, 'buffer'),
 };
+
+const hmacSha256: Admission['hmacSha256'] = (key, message) =>
+  createHmac('sha256', key).update(message).digest();
+
+/** Admission by the secret of the run, 32 bytes, that is the one at the time; null: there is none. */
+export function admissionBy(runSecret: () => Uint8Array | null): Admission {
+  return {
+    secretOf: (infoHash) => {
+      const secret = runSecret();
+      return secret === null ? null : torrentSecret(hmacSha256, secret, infoHash);
+    },
+    hmacSha256,
+    nonce: () => randomBytes(32),
+  };
+}
