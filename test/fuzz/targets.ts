@@ -1,6 +1,7 @@
 // Every parser that reads what comes from a network, from a disk or from people, by the name that `make fuzz` knows.
 
 import type { Target } from './target.ts';
+import { age } from './targets/age.ts';
 import { archives } from './targets/archives.ts';
 import { bencode } from './targets/bencode.ts';
 import { datagrams } from './targets/datagrams.ts';
@@ -34,6 +35,7 @@ export const TARGETS = {
   layout: layouts,
   disk: disks,
   magnet: magnets,
+  age,
 } satisfies Record<string, (folder: string) => Target | Promise<Target>>;
 
 export type TargetName = keyof typeof TARGETS;
