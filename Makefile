@@ -18,7 +18,7 @@ PRODUCT_PACKAGES := \
   ipxe dnsmasq-base
 DEMO_PACKAGES := mmdebstrap uidmap
 TEST_PACKAGES := aria2 transmission-cli transmission-daemon opentracker mktorrent python3-libtorrent libarchive-tools git minisign \
-  libcap2-bin iproute2 chromium prometheus mandoc groff-base
+  libcap2-bin iproute2 age chromium prometheus mandoc groff-base
 BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2 \
   pxelinux syslinux-common grub-efi-amd64-bin grub-efi-amd64-signed
 # lintian, systemd-analyze and a small Debian judge the package that debhelper makes.
@@ -48,7 +48,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-package packages-bench \
-  check types lint tidy test fuzz sim sim-large boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch figures lab lab-test \
+  check types lint tidy test fuzz sim sim-large boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch bench-crypt figures lab lab-test \
   program man install uninstall deb deb-test sbom clean
 
 help: ## print this list
@@ -212,6 +212,9 @@ bench-install: packages-bench packages-demo node_modules/.package-lock.json buil
 
 bench-watch: packages-test node_modules/.package-lock.json ## a thousand and ten thousand nodes report to one server, and a browser shows them (NODES=1000,10000)
 	node test/bench/watch.ts
+
+bench-crypt: node_modules/.package-lock.json ## how fast encrypted tarballs are sealed and opened by one core
+	@node test/bench/crypt.ts
 
 figures: packages-bench node_modules/.package-lock.json ## draw docs/figures, the paper's own, from runs in the lab, as root: twenty minutes
 	@$(OWN_ROOM) node test/bench/figures.ts

@@ -11,7 +11,7 @@ import { SeedWait } from './core/seedwait.ts';
 import { chooseStaging, describe, type Pool } from './core/staging.ts';
 import type { SystemJob } from './core/systemrooms.ts';
 import { formatBytes, type Ms } from './core/units.ts';
-import { type Plan, planInstall, recognised, type Tarball } from './plan.ts';
+import { eraseKeys, listOf, type Plan, planInstall, recognised, type Tarball } from './plan.ts';
 import { describeJob, onDisks, planSystem } from './siteplan.ts';
 import { TargetSystem } from './system.ts';
 
@@ -185,6 +185,8 @@ export class Install {
   }
 
   async #readCatalog(): Promise<void> {
+    // An attempt before this one may have got so far.
+    eraseKeys(this.#plan);
     this.#plan = await planInstall(this.#params, this.#rooms, this.#engine!, this.#signal);
     const list = listOf(this.#plan).map(
       ({ kind, name, torrent }) => `${kind} ${name} (${formatBytes(torrent.length)})`,
@@ -251,6 +253,7 @@ export class Install {
     // In the order named, which may name one twice.
     const inOrder = this.#params.overrides.map((name) => overrides.find((tarball) => tarball.name === name)!);
     for (const tarball of inOrder) await this.#extract(this.#find(tarball), this.#params.target);
+    eraseKeys(this.#plan);
   }
 
   async #seedWait(): Promise<void> {
@@ -283,6 +286,7 @@ export class Install {
       );
     };
     await this.#imageExtraction.catch(() => {});
+    eraseKeys(this.#plan);
     await Promise.all(this.#staged.map(({ transfer }) => attempt(transfer?.leave())));
     await attempt(this.#engine?.stop());
     for (const { store } of this.#staged) await attempt(store.discard());
@@ -352,6 +356,7 @@ export class Install {
       {
         source,
         compression,
+        fileKey: tarball.fileKey,
         expected: tarball.entry,
         target,
         writer: tarball.kind === 'boel' ? 'stream' : 'tar',
@@ -374,12 +379,6 @@ export class Install {
       if (!signal.aborted) tell({ fact: 'report', ...this.report() });
     }
   }
-}
-
-/** Every tarball of the plan. */
-function listOf(plan: Plan | null): readonly Tarball[] {
-  if (plan === null) return [];
-  return [...(plan.boel === null ? [] : [plan.boel]), plan.image, ...plan.overrides];
 }
 
 /** `promise`, or the signal's reason when that comes first. */

@@ -18,6 +18,7 @@ import type { Trust } from './core/trust.ts';
 import type { Ms } from './core/units.ts';
 import { openCatalog } from './io/catalog.ts';
 import { absentPrograms, runCommand } from './io/command.ts';
+import { decrypted } from './io/decrypt.ts';
 import { digests, signatureChecks } from './io/digest.ts';
 import { diskFacts, firmware } from './io/disks.ts';
 import { extract } from './io/extract.ts';
@@ -101,8 +102,12 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
     openStore: (torrent, path, signal) =>
       openStore(torrent, { path, mode: 'create', hashes: digests }, signal),
     extract: (job, signal) => {
+      const { fileKey } = job;
       const writer = job.writer === 'tar' ? tarWriter(job.target) : streamWriter(job.target);
-      return extract(job, writer, signal);
+      const opening = fileKey !== null && {
+        decrypt: (source: AsyncIterable<Uint8Array>) => decrypted(source, fileKey),
+      };
+      return extract({ ...job, ...opening }, writer, signal);
     },
     now: () => performance.now(),
     sleep: pause,

@@ -1,6 +1,7 @@
 // What is to be installed: the parameters and the manifest, or one torrent without a manifest, become a list of tarballs
 // whose every size and hash is known before the first byte of them is fetched.
 
+import type { FileKey } from './core/age.ts';
 import type { CatalogEntry, Compression, Kind, SiteFile } from './core/catalog.ts';
 import { SwarmbootError } from './core/errors.ts';
 import type { Magnet } from './core/magnet.ts';
@@ -8,9 +9,10 @@ import { believeManifest, type Manifest } from './core/manifest.ts';
 import { parseInfo, parseTorrent } from './core/metainfo.ts';
 import type { Params } from './core/params.ts';
 import { mayAnnounce, type Release, refusalOf } from './core/release.ts';
-import type { EngineRoom, Rooms } from './core/rooms.ts';
+import type { CatalogRoom, EngineRoom, Rooms } from './core/rooms.ts';
 import type { Torrent } from './core/torrent.ts';
 import type { PeerAddress } from './core/tracker.ts';
+import type { Trust } from './core/trust.ts';
 import { hex, type Ms } from './core/units.ts';
 
 /** One tarball of an install. */
@@ -20,6 +22,8 @@ export interface Tarball {
   readonly torrent: Torrent;
   /** Null without a manifest. */
   readonly entry: CatalogEntry | null;
+  /** What opens an encrypted one, until the last byte of the plan is extracted; else null. */
+  readonly fileKey: FileKey | null;
   /** What its tree takes on a disk, rounded up. */
   readonly unpackedBytes: number;
   /** Peers that a magnet link names itself. */
@@ -35,6 +39,12 @@ export interface Plan {
   readonly files: readonly SiteFile[];
 }
 
+/** Every tarball of the plan. */
+export function listOf(plan: Plan | null): readonly Tarball[] {
+  if (plan === null) return [];
+  return [...(plan.boel === null ? [] : [plan.boel]), plan.image, ...plan.overrides];
+}
+
 /** Room that one archive member may take beside its content: a block of most file systems. */
 const ENTRY_BYTES = 4096;
 /** Compressed system trees unpack to two to four times their size; without a manifest the larger is assumed. */
@@ -42,7 +52,7 @@ const UNPACKED_PER_PACKED = 4;
 /** Peers of a magnet link that send no info dictionary for so long have none. */
 const MAGNET_MAX_MS: Ms = 60_000;
 
-/** Throws SwarmbootError 'catalog', 'signature', 'missing', 'torrent' or 'network'. */
+/** Throws SwarmbootError 'catalog', 'signature', 'missing', 'torrent' or 'network'. The keys in the plan are the caller's to erase. */
 export async function planInstall(
   params: Params,
   rooms: Rooms,
@@ -63,12 +73,15 @@ export async function planInstall(
   const manifest = await readManifest(server, rooms, signal);
   const allowed = await takeRules(manifest.release, server, rooms, engine);
   const chosen = chooseEntries(params, manifest);
-  const fetched = await Promise.all(
+  for (const entry of chosen) requireAuthority(entry, rooms.trust);
+  const read = await Promise.all(
     chosen.map(async (entry) => {
       const bytes = await rooms.catalog.fetchTorrent(server, entry, signal);
       return tarballOf(entry, allowed(parseTorrent(bytes, rooms.hashes)));
     }),
   );
+  // Before anything is written, so that a key that cannot be had ends nothing that was there.
+  const fetched = params.dryRun ? read : await withKeys(read, server, rooms.catalog, signal);
   return {
     boel: fetched.find(({ kind }) => kind === 'boel') ?? null,
     image: fetched.find(({ kind }) => kind === 'image')!,
@@ -168,7 +181,42 @@ function tarballOf(entry: CatalogEntry, torrent: Torrent): Tarball {
   }
   requireOneFile(torrent);
   const unpackedBytes = entry.unpackedSize + entry.entryCount * ENTRY_BYTES;
-  return { name, kind, torrent, entry, unpackedBytes, peers: [] };
+  return { name, kind, torrent, entry, fileKey: null, unpackedBytes, peers: [] };
+}
+
+/** A key comes from a server that has proved who it is, to somebody that nobody else listens to; or not at all. */
+function requireAuthority({ name, encryption }: CatalogEntry, trust: Trust | null): void {
+  if (encryption === null || (trust !== null && trust.authority !== null)) return;
+  throw new SwarmbootError(
+    'signature',
+    `"${name}" is encrypted, and its key is given over TLS alone, which needs an authority in the RAM disk; run swarmboot init and sign, and build the RAM disk anew, or publish ${name} without --encrypt`,
+  );
+}
+
+/** The tarballs, each encrypted one with its key. */
+async function withKeys(
+  tarballs: readonly Tarball[],
+  server: URL,
+  catalog: CatalogRoom,
+  signal: AbortSignal,
+): Promise<readonly Tarball[]> {
+  const found: Tarball[] = [];
+  try {
+    for (const tarball of tarballs) {
+      const { entry } = tarball;
+      const sealed = entry !== null && entry.encryption !== null;
+      found.push(sealed ? { ...tarball, fileKey: await catalog.fetchKey(server, entry, signal) } : tarball);
+    }
+    return found;
+  } catch (error) {
+    for (const { fileKey } of found) fileKey?.erase();
+    throw error;
+  }
+}
+
+/** Nothing of it can be opened any more. */
+export function eraseKeys(plan: Plan | null): void {
+  for (const { fileKey } of listOf(plan)) fileKey?.erase();
 }
 
 async function readTorrent(
@@ -192,7 +240,7 @@ async function readTorrent(
   requireOneFile(torrent);
   const unpackedBytes = torrent.length * UNPACKED_PER_PACKED;
   const peers = found.kind === 'magnet' ? found.magnet.peers : [];
-  return { name: torrent.name, kind: 'image', torrent, entry: null, unpackedBytes, peers };
+  return { name: torrent.name, kind: 'image', torrent, entry: null, fileKey: null, unpackedBytes, peers };
 }
 
 /** Throws SwarmbootError 'network' when no peer has sent it in time. */

@@ -35,6 +35,7 @@ export const boelBuild: Command = {
           from: tree,
           folder: true,
           compression: 'zstd',
+          encrypt: false,
           announce: [],
         },
         terminal,

@@ -23,6 +23,7 @@ export const list: Command = {
     const signed = await newestSigned(repo, null);
     const isSigned = (entry: CatalogEntry) =>
       signed?.manifest.entries.some(({ name, sha256 }) => name === entry.name && sha256 === entry.sha256);
+    const sealed = entries.some(({ encryption }) => encryption !== null);
     const rows = entries.map((entry) => [
       entry.name,
       entry.kind,
@@ -30,10 +31,12 @@ export const list: Command = {
       formatBytes(entry.unpackedSize),
       String(entry.entryCount),
       entry.infoHash,
+      ...(sealed ? [entry.encryption ?? 'no'] : []),
       ...(signed === null ? [] : [isSigned(entry) ? 'yes' : 'not yet']),
     ]);
     const heading = ['NAME', 'KIND', 'SIZE', 'UNPACKED', 'MEMBERS', 'INFO HASH'];
-    terminal.out.write(formatTable([[...heading, ...(signed === null ? [] : ['SIGNED'])], ...rows]));
+    const more = [...(sealed ? ['ENCRYPTED'] : []), ...(signed === null ? [] : ['SIGNED'])];
+    terminal.out.write(formatTable([[...heading, ...more], ...rows]));
     if (signed !== null) terminal.out.write(factsOf(signed));
   },
 };

@@ -18,8 +18,10 @@ import { assert, messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { leavesPerPiece, MerkleTree } from '../agent/core/merkle.ts';
 import { buildTorrent, isTrackerUrl, parseTorrent, pieceLengthFor } from '../agent/core/metainfo.ts';
 import { formatBytes, hex, MIB } from '../agent/core/units.ts';
+import { decrypted } from '../agent/io/decrypt.ts';
 import { digests } from '../agent/io/digest.ts';
 import { judgeTarball } from '../agent/io/extract.ts';
+import { encrypted, Identity } from './agefile.ts';
 import { archiveFolder, compressionOf, compressors, estimateBytes } from './archive.ts';
 import { type Arguments, type Command, expectWords, type Terminal, usage } from './command.ts';
 import { changed } from './manifest.ts';
@@ -46,6 +48,11 @@ export const publish: Command = {
       value: 'URL',
       help: 'a tracker; the next ones are its stand-ins (default: the one of swarmboot serve)',
     },
+    {
+      name: 'encrypt',
+      kind: 'flag',
+      help: 'seal the tarball with a key of its own, which nodes get over TLS alone',
+    },
     { name: 'json', kind: 'flag', help: 'print the catalog entry' },
     REPO_OPTION,
   ],
@@ -64,6 +71,7 @@ export interface Job {
   /** True when `from` is a tree. */
   readonly folder: boolean;
   readonly compression: Compression;
+  readonly encrypt: boolean;
   /** Tracker URLs by tier. */
   readonly announce: readonly (readonly string[])[];
 }
@@ -122,6 +130,7 @@ async function jobOf(args: Arguments): Promise<Job> {
     from,
     folder,
     compression: folder ? compression : compressionOf(from),
+    encrypt: args.flag('encrypt'),
     announce: args.list('announce').map((url) => [url]),
   };
 }
@@ -132,31 +141,36 @@ function isWithin(inner: string, outer: string): boolean {
 
 /** What was published, in a line for people. */
 export function factsOf(entry: CatalogEntry): string {
-  const { kind, name, entryCount, unpackedSize, size, compression } = entry;
-  return `published ${kind} ${name}: ${entryCount} members, ${formatBytes(unpackedSize)} unpacked, ${formatBytes(size)} ${compression} to distribute\n`;
+  const { kind, name, entryCount, unpackedSize, size, compression, encryption } = entry;
+  const sealed = encryption === null ? '' : ', encrypted,';
+  return `published ${kind} ${name}: ${entryCount} members, ${formatBytes(unpackedSize)} unpacked, ${formatBytes(size)} ${compression}${sealed} to distribute\n`;
 }
 
 async function publishIn(folder: string, job: Job, terminal: Terminal): Promise<CatalogEntry> {
   const tarball = path.join(folder, 'tarball');
-  await (job.folder ? archiveInto(tarball, job, terminal) : copyInto(tarball, job, terminal));
+  const identity = job.encrypt ? Identity.make() : null;
+  const sealed = identity?.begin() ?? null;
+  const stages: Stage[] = sealed === null ? [] : [(plain) => encrypted(plain, sealed)];
+  await (job.folder ? archiveInto(tarball, job, stages, terminal) : copyInto(tarball, job, stages, terminal));
   const { name, kind, compression } = job;
   const { size } = await fs.stat(tarball);
   const pieceLength = pieceLengthFor(size);
   const pieces = new PieceHashes(size, pieceLength);
   const progress = new Progress(terminal.err, `checking ${name}`, size);
-  // One reading judges as a node will, and hashes.
+  // One reading opens and judges as a node will, and hashes what travels.
   const { sha256, entries, unpackedBytes } = await judgeTarball(
     {
       source: pieces.of(tarball),
       compression,
       expected: null,
+      ...(sealed !== null && { decrypt: (source) => decrypted(source, sealed.key) }),
       onProgress: (bytes) => progress.update(bytes),
     },
     terminal.signal,
-  );
+  ).finally(() => sealed?.key.erase());
   progress.end();
   const suffix = { zstd: '.zst', gzip: '.gz', none: '' }[compression];
-  const file = `${versionName({ kind, name, sha256 })}.tar${suffix}`;
+  const file = `${versionName({ kind, name, sha256 })}.tar${suffix}${sealed === null ? '' : '.age'}`;
   const torrent = buildTorrent(
     {
       name: file,
@@ -174,6 +188,7 @@ async function publishIn(folder: string, job: Job, terminal: Terminal): Promise<
     kind,
     file,
     compression,
+    encryption: sealed === null ? null : 'age',
     size,
     unpackedSize: unpackedBytes,
     entryCount: entries,
@@ -182,26 +197,39 @@ async function publishIn(folder: string, job: Job, terminal: Terminal): Promise<
     infoHash: hex(infoHashV1!),
     infoHashV2: hex(infoHashV2!),
   };
-  await commitEntry(job.repo, folder, entry, tarball, torrent);
+  await commitEntry(job.repo, folder, entry, tarball, torrent, identity?.format() ?? null);
   return entry;
 }
 
-async function archiveInto(tarball: string, job: Job, { err, signal }: Terminal): Promise<void> {
+/** What the bytes of a tarball go through on their way into the file. */
+type Stage = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
+
+async function archiveInto(
+  tarball: string,
+  job: Job,
+  stages: readonly Stage[],
+  { err, signal }: Terminal,
+): Promise<void> {
   const progress = new Progress(err, `archiving ${job.name}`, estimateBytes(job.from));
   const archive = archiveFolder(job.from, job.kind, signal, (line) => err.write(`${line}\n`));
-  await fill(tarball, archive, progress, compressors(job.compression), signal);
+  await fill(tarball, archive, progress, [...compressors(job.compression), ...stages], signal);
 }
 
-async function copyInto(tarball: string, job: Job, { err, signal }: Terminal): Promise<void> {
+async function copyInto(
+  tarball: string,
+  job: Job,
+  stages: readonly Stage[],
+  { err, signal }: Terminal,
+): Promise<void> {
   const progress = new Progress(err, `copying ${job.name}`, (await fs.stat(job.from)).size);
-  await fill(tarball, createReadStream(job.from, { highWaterMark: MIB }), progress, [], signal);
+  await fill(tarball, createReadStream(job.from, { highWaterMark: MIB }), progress, stages, signal);
 }
 
 async function fill(
   file: string,
   source: AsyncIterable<Uint8Array>,
   progress: Progress,
-  stages: readonly Duplex[],
+  stages: readonly (Duplex | Stage)[],
   signal: AbortSignal,
 ): Promise<void> {
   const counted = async function* () {

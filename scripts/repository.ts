@@ -10,6 +10,7 @@ import { type CatalogEntry, ENTRY_NAME, parseCatalogEntry } from '../agent/core/
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { type Manifest, parseManifest } from '../agent/core/manifest.ts';
 import type { Option } from './command.ts';
+import { makeSecretFolder, writeSecret } from './secrets.ts';
 
 const FLOCK = '/usr/bin/flock';
 
@@ -28,6 +29,11 @@ export function tarballPath(repo: string, entry: CatalogEntry): string {
 
 export function torrentPath(repo: string, entry: CatalogEntry): string {
   return path.join(repo, 'torrents', `${versionName(entry)}.torrent`);
+}
+
+/** Where the key of an encrypted publication lies; of another one there is none. */
+export function keyPath(repo: string, entry: CatalogEntry): string {
+  return path.join(repo, 'keys', `${versionName(entry)}.agekey`);
 }
 
 /** `image-debian-0123456789ab`: what the files of this version of an entry are called. */
@@ -122,7 +128,8 @@ export async function withRepository<T>(repo: string, work: (folder: string) => 
 
 /**
  * Makes `entry` the publication of its name: afterwards, and after a crash at any point, either the version before or
- * this one is there, whole. `tarball` is moved. Call it inside `withRepository`, with a file in its folder.
+ * this one is there, whole. `tarball` is moved. Call it inside `withRepository`, with a file in its folder. `identity`: what
+ * opens an encrypted one, for the eyes of its owner and of the service.
  */
 export async function commitEntry(
   repo: string,
@@ -130,8 +137,15 @@ export async function commitEntry(
   entry: CatalogEntry,
   tarball: string,
   torrent: Uint8Array,
+  identity: string | null,
 ): Promise<void> {
   await attempt(`publish in ${repo}`, async () => {
+    if (identity !== null) {
+      const draft = path.join(folder, 'agekey');
+      await writeSecret(draft, identity);
+      await makeSecretFolder(path.dirname(keyPath(repo, entry)));
+      await settle(draft, keyPath(repo, entry));
+    }
     const files: [string, Uint8Array | string][] = [
       [torrentPath(repo, entry), torrent],
       [entryPath(repo, entry.name), `${JSON.stringify(entry, null, 2)}\n`],
@@ -184,10 +198,12 @@ async function sweep(repo: string): Promise<void> {
     );
     // What a signed manifest names is offered until a newer one is signed.
     const entries = [...(await readEntries(repo)), ...manifests.flatMap((manifest) => manifest.entries)];
-    const named = new Set(entries.flatMap((entry) => [tarballPath(repo, entry), torrentPath(repo, entry)]));
+    const named = new Set(
+      entries.flatMap((entry) => [tarballPath(repo, entry), torrentPath(repo, entry), keyPath(repo, entry)]),
+    );
     await attempt(`remove stale files from ${repo}`, async () => {
-      for (const folder of ['tarballs', 'torrents', 'making']) {
-        for (const name of await fs.readdir(path.join(repo, folder))) {
+      for (const folder of ['tarballs', 'torrents', 'keys', 'making']) {
+        for (const name of (await fs.readdir(path.join(repo, folder)).catch(absent)) ?? []) {
           const place = path.join(repo, folder, name);
           if (!named.has(place)) await fs.rm(place, { recursive: true });
         }

@@ -6,6 +6,7 @@ import type http from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { TLSSocket } from 'node:tls';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { MANIFEST_NAME } from '../agent/core/manifest.ts';
 import { withAnnounce } from '../agent/core/metainfo.ts';
@@ -14,6 +15,7 @@ import { OPEN_RULES } from '../agent/core/release.ts';
 import { swarmHash } from '../agent/core/torrent.ts';
 import { KIB, type Ms } from '../agent/core/units.ts';
 import { openLog } from '../agent/io/log.ts';
+import { fileKeyOf } from './agekeys.ts';
 import { type Arguments, type Command, expectWords, type Terminal, usage } from './command.ts';
 import type { ServerAddresses } from './core/bootentry.ts';
 import { Doors } from './listen.ts';
@@ -248,6 +250,8 @@ class ImageServer {
     if (path === `/${MANIFEST_NAME}`) {
       return { status: 200, type: 'application/octet-stream', body: this.#manifest() };
     }
+    const sealed = /^\/keys\/([^/]+)$/.exec(path)?.[1];
+    if (sealed !== undefined) return this.#key(sealed, request);
     const name = /^\/torrents\/([^/]+)\.torrent$/.exec(path)?.[1];
     const seeded = name === undefined ? undefined : this.seeder.seeded.get(name);
     if (seeded !== undefined) {
@@ -275,12 +279,28 @@ class ImageServer {
     return JSON.stringify(unsignedManifest(entries, this.site.files));
   }
 
+  /** The key of an encrypted publication, for a node that may have it. */
+  async #key(name: string, request: http.IncomingMessage): Promise<Reply> {
+    const refusal = keyRefusal(request);
+    if (refusal !== null) return plain(403, refusal);
+    const entry = this.seeder.seeded.get(name)?.entry;
+    if (entry === undefined || entry.encryption === null) return plain(404, `no key belongs to "${name}"`);
+    const key = await fileKeyOf(this.#repo, entry);
+    const headers = { 'Cache-Control': 'no-store' };
+    return { status: 200, type: 'application/octet-stream', body: key.reveal(), headers };
+  }
+
   /** A torrent without trackers gets ours, under the address by which the asker reached us. */
   #torrentFor({ torrent, torrentBytes }: Seeded, localAddress: string): Uint8Array {
     if (torrent.announce.length > 0) return torrentBytes;
     const at = `${hostOf(localAddress)}:${this.tracker.httpPort}/announce`;
     return withAnnounce(torrentBytes, [[`http://${at}`], [`udp://${at}`]]);
   }
+}
+
+/** Why whoever asks gets no key; null: it may have it. */
+function keyRefusal({ socket }: http.IncomingMessage): string | null {
+  return socket instanceof TLSSocket ? null : 'keys are given over https alone; come by the https port';
 }
 
 /** What a run wants to know of an image that is being seeded. */

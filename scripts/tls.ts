@@ -11,6 +11,7 @@ import { promisify } from 'node:util';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { type Command, expectWords, usage } from './command.ts';
 import { absent, attempt, REPO_OPTION, settle } from './repository.ts';
+import { giveToService } from './secrets.ts';
 
 const OPENSSL = '/usr/bin/openssl';
 const AUTHORITY_DAYS = 3650;
@@ -18,8 +19,6 @@ const SERVER_DAYS = 730;
 const NAMES_MAX = 64;
 const DNS_NAME =
   /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)*$/i;
-/** The user and group of swarmboot.service. */
-const SERVICE_GROUP = 'swarmboot';
 const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
 /** What the server shows, and by what it is known. */
@@ -149,13 +148,6 @@ async function makeServer(
     await settle(path.join(draft, name), path.join(folder, name));
 }
 
-/** The service reads its key, where there is one; nobody else does. */
-async function giveToService(key: string): Promise<void> {
-  const group = process.getuid?.() === 0 ? await groupId(SERVICE_GROUP) : null;
-  if (group !== null) await fs.chown(key, 0, group);
-  await fs.chmod(key, group === null ? 0o600 : 0o640);
-}
-
 /** Nothing of this machine's own openssl.cnf: every site's authority is the same kind. */
 function authorityConfig(): string {
   return `[req]
@@ -217,13 +209,6 @@ async function openssl(cwd: string, args: readonly string[], signal: AbortSignal
     }
     throw error;
   });
-}
-
-/** By /etc/group; null: there is no such group. */
-async function groupId(name: string): Promise<number | null> {
-  const text = (await fs.readFile('/etc/group', 'utf8').catch(absent)) ?? '';
-  const found = text.split('\n').find((line) => line.startsWith(`${name}:`));
-  return found === undefined ? null : Number(found.split(':')[2]);
 }
 
 /** The site's authority; null: there is none. Throws SwarmbootError('repository') when it cannot be used. */

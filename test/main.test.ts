@@ -76,6 +76,7 @@ function offer(folder: string, name: string, kind: Kind, announce: readonly stri
     kind,
     file: made.torrent.name,
     compression: 'zstd',
+    encryption: null,
     size: bytes.length,
     unpackedSize: files.reduce((sum, file) => sum + readFileSync(join(file.parentPath, file.name)).length, 0),
     entryCount: list.trim().split('\n').length,

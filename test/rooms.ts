@@ -1,5 +1,6 @@
 // The rooms of an install as a fake that remembers, and an install that runs in them.
 
+import { FILE_KEY_BYTES, FileKey } from '../agent/core/age.ts';
 import { Bitfield } from '../agent/core/bitfield.ts';
 import type { CatalogEntry, Kind, SiteFile } from '../agent/core/catalog.ts';
 import type { DiskFacts } from '../agent/core/diskfacts.ts';
@@ -68,6 +69,7 @@ export function entryOf(name: string, kind: Kind): CatalogEntry {
     kind,
     file: torrent.name,
     compression: 'none',
+    encryption: null,
     size: SIZE,
     unpackedSize: 2 * SIZE,
     entryCount: 1,
@@ -116,6 +118,10 @@ export class FakeRooms implements Rooms {
   serverAddresses = ['10.0.0.1'];
   /** With whom swarms were to be shared. */
   readonly companies: Company[] = [];
+  /** The keys that were given, and are the install's to erase. */
+  readonly keys: FileKey[] = [];
+  /** What opened each extraction, as it was then. */
+  readonly opened: (string | null)[] = [];
 
   #ask(what: string): void {
     this.asked.push(what);
@@ -124,13 +130,18 @@ export class FakeRooms implements Rooms {
   }
 
   readonly catalog = {
-    fetchManifest: async () => {
+    fetchManifest: async (): Promise<Uint8Array> => {
       this.#ask('catalog');
       const files = Object.keys(this.siteFiles).map((path) => ({ path, size: 0, sha256: '0'.repeat(64) }));
       return new TextEncoder().encode(JSON.stringify({ ...this.manifest, files }));
     },
     addressesOf: async () => this.serverAddresses,
     fetchTorrent: async (_server: URL, entry: CatalogEntry) => torrentBytes(entry.file),
+    fetchKey: async (_server: URL, { name }: CatalogEntry) => {
+      this.#ask(`key of ${name}`);
+      this.keys.push(new FileKey(new Uint8Array(FILE_KEY_BYTES).fill(7)));
+      return this.keys.at(-1)!;
+    },
     fetchFile: async (_server: URL, { path }: SiteFile) => new TextEncoder().encode(this.siteFiles[path]),
     readTorrentSource: async () => ({ kind: 'torrent' as const, bytes: torrentBytes('alone.tar.gz') }),
   };
@@ -246,6 +257,7 @@ export class FakeRooms implements Rooms {
 
   extract = async (job: Extraction) => {
     this.jobs.push(job);
+    this.opened.push(job.fileKey === null ? null : hex(job.fileKey.reveal()));
     for await (const chunk of job.source) job.onProgress(chunk.length, 2 * chunk.length);
     this.#ask(`extract ${job.expected?.name ?? 'torrent'} into ${job.target}`);
     return { entries: 1, unpackedBytes: 2 * SIZE, notes: ['owners: not kept'] };

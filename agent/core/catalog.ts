@@ -8,6 +8,8 @@ export const KINDS = ['image', 'boel', 'override'] as const;
 export const COMPRESSIONS = ['zstd', 'gzip', 'none'] as const;
 export type Kind = (typeof KINDS)[number];
 export type Compression = (typeof COMPRESSIONS)[number];
+/** C2SP age v1 over the compressed tarball; null: none. */
+export type Encryption = 'age' | null;
 
 /** One published tarball. Every number is exact; the agent refuses what does not match. */
 export interface CatalogEntry {
@@ -17,7 +19,8 @@ export interface CatalogEntry {
   /** File name of the tarball, and the torrent's name. */
   readonly file: string;
   readonly compression: Compression;
-  /** Bytes of the tarball. */
+  readonly encryption: Encryption;
+  /** Bytes of the tarball as it travels: of an encrypted one, of what is sealed. So are the hashes. */
   readonly size: number;
   /** Sum of the sizes of the regular files in it, as they lie on disk after extraction (holes counted as data). */
   readonly unpackedSize: number;
@@ -51,6 +54,7 @@ export const SITE_FILE_BYTES_MAX = MIB;
 export const ENTRY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
 const PIECE_BYTES_MAX = 64 * MIB;
+const ENCRYPTIONS: readonly Encryption[] = ['age', null];
 
 /** Checks what a manifest says of one file. Throws as `parseCatalogEntry` does. */
 export function parseSiteFile(value: unknown, where: string): SiteFile {
@@ -75,6 +79,8 @@ export function parseCatalogEntry(value: unknown, where = 'the catalog entry'): 
     kind: oneOf(fields, 'kind', entry, KINDS),
     file: pattern(fields, 'file', entry, FILE_NAME, 'a file name of letters, digits and ". _ -"'),
     compression: oneOf(fields, 'compression', entry, COMPRESSIONS),
+    // Entries that were published before there was a choice say nothing of it.
+    encryption: fields.encryption === undefined ? null : oneOf(fields, 'encryption', entry, ENCRYPTIONS),
     size: count(fields, 'size', entry, 1),
     unpackedSize: count(fields, 'unpackedSize', entry, 0),
     entryCount: count(fields, 'entryCount', entry, 0),
@@ -102,9 +108,14 @@ function pattern(fields: Fields, key: string, where: string, form: RegExp, wante
   return value;
 }
 
-function oneOf<T extends string>(fields: Fields, key: string, where: string, allowed: readonly T[]): T {
+function oneOf<T extends string | null>(
+  fields: Fields,
+  key: string,
+  where: string,
+  allowed: readonly T[],
+): T {
   const value = allowed.find((word) => word === fields[key]);
-  if (value === undefined) throw bad(where, key, fields[key], `one of ${allowed.join(', ')}`);
+  if (value === undefined) throw bad(where, key, fields[key], `one of ${allowed.map(String).join(', ')}`);
   return value;
 }
 

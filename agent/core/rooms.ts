@@ -1,6 +1,7 @@
 // What an install needs from the other rooms of the agent, as interfaces: main.ts brings the real ones, tests bring small
 // fakes. Types only: nothing here runs.
 
+import type { FileKey } from './age.ts';
 import type { Bitfield } from './bitfield.ts';
 import type { CatalogEntry, Compression, SiteFile } from './catalog.ts';
 import type { DiskFacts, Firmware } from './diskfacts.ts';
@@ -69,6 +70,8 @@ export interface StoreRoom extends StorePort {
 export interface Extraction {
   readonly source: AsyncIterable<Uint8Array>;
   readonly compression: Compression;
+  /** Null for a tarball that is not encrypted. */
+  readonly fileKey: FileKey | null;
   /** What the catalog promised; null without a catalog. */
   readonly expected: CatalogEntry | null;
   readonly target: string;
@@ -100,6 +103,8 @@ export interface CatalogRoom {
   addressesOf(server: URL): Promise<readonly string[]>;
   /** The bytes of a .torrent file, yet to be believed. */
   fetchTorrent(server: URL, entry: CatalogEntry, signal: AbortSignal): Promise<Uint8Array>;
+  /** The key of an encrypted entry. It is the caller's to erase. */
+  fetchKey(server: URL, entry: CatalogEntry, signal: AbortSignal): Promise<FileKey>;
   /** A site file, whole and with the hash that the manifest promises. */
   fetchFile(server: URL, file: SiteFile, signal: AbortSignal): Promise<Uint8Array>;
   /**

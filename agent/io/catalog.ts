@@ -6,6 +6,7 @@ import { lookup } from 'node:dns/promises';
 import { open } from 'node:fs/promises';
 import { get as getHttp, type IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import { FILE_KEY_BYTES, FileKey } from '../core/age.ts';
 import { BENCODE_BYTES_MAX } from '../core/bencode.ts';
 import { type Credentials, distrusted, requestOptions } from '../core/credentials.ts';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
@@ -30,6 +31,15 @@ export function openCatalog(credentials: Credentials): CatalogRoom {
     fetchManifest: (server, signal) => fetch(below(server, MANIFEST_NAME), MANIFEST_BYTES_MAX, signal),
     fetchTorrent: (server, { name }, signal) =>
       fetch(below(server, `torrents/${name}.torrent`), BENCODE_BYTES_MAX, signal),
+    async fetchKey(server, { name }, signal) {
+      const bytes = await fetch(below(server, `keys/${name}`), FILE_KEY_BYTES, signal);
+      try {
+        if (bytes.length === FILE_KEY_BYTES) return new FileKey(bytes);
+        throw new SwarmbootError('catalog', `the key of "${name}" is none; publish ${name} again`);
+      } finally {
+        bytes.fill(0);
+      }
+    },
     async fetchFile(server, file, signal) {
       const bytes = await fetch(below(server, `files/${file.path}`), file.size, signal);
       if (bytes.length === file.size && hash('sha256', bytes, 'hex') === file.sha256) return bytes;
@@ -191,7 +201,10 @@ async function readAnswer(url: URL, response: IncomingMessage, bytesMax: number)
     if (length > bytesMax) throw new Error(`the answer is longer than ${bytesMax} bytes`);
     parts.push(part);
   }
-  return Buffer.concat(parts, length);
+  const whole = Buffer.concat(parts, length);
+  // It may be a key, and these are the buffers of a socket, which are used again.
+  for (const part of parts) part.fill(0);
+  return whole;
 }
 
 async function readFileWithin(path: string, bytesMax: number, signal: AbortSignal): Promise<Uint8Array> {

@@ -26,6 +26,8 @@ export interface Tarball {
   /** The compressed bytes in order, perhaps while they still arrive. The chunks are not to be used again. */
   readonly source: AsyncIterable<Uint8Array>;
   readonly compression: Compression;
+  /** What opens an encrypted tarball, in front of everything else. */
+  readonly decrypt?: (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
   /** Null when nothing is known: then only the archive's own form is checked. */
   readonly expected: ExpectedTarball | null;
   /** Called now and then with the bytes of the tarball used so far, and what came out of them and was written. */
@@ -92,7 +94,8 @@ async function run(tarball: Tarball, writer: MemberSink, signal: AbortSignal): P
     tarball.onProgress?.(takenBytes, writtenBytes);
   });
   try {
-    for await (const chunk of decompressed(source, tarball.compression, signal)) {
+    const packed = tarball.decrypt?.(source) ?? source;
+    for await (const chunk of decompressed(packed, tarball.compression, signal)) {
       for (const part of await gate.feed(chunk)) {
         await writer.write(part);
         writtenBytes += part.length;

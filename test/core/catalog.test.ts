@@ -1,4 +1,4 @@
-import { throws } from 'node:assert/strict';
+import { equal, throws } from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type CatalogEntry, parseCatalogEntry } from '../../agent/core/catalog.ts';
 import { SwarmbootError } from '../../agent/core/errors.ts';
@@ -28,4 +28,12 @@ describe('an entry is refused that has', () => {
       }
     });
   }
+});
+
+test('an entry is encrypted by age or not at all; one from before there was a choice is not', () => {
+  equal(parseCatalogEntry({ ...ENTRY, encryption: 'age' }).encryption, 'age');
+  equal(parseCatalogEntry({ ...ENTRY, encryption: null }).encryption, null);
+  equal(parseCatalogEntry({ ...ENTRY, encryption: undefined }).encryption, null);
+  for (const value of ['pgp', '', 'AGE', false, 0, {}])
+    throws(() => parseCatalogEntry({ ...ENTRY, encryption: value }), refusal(/"encryption" is .* age, null/));
 });

@@ -8,6 +8,7 @@ export const ENTRY: CatalogEntry = {
   kind: 'image',
   file: 'image-debian-12-0123456789ab.tar.zst',
   compression: 'zstd',
+  encryption: null,
   size: 414_000_000,
   unpackedSize: 1_200_000_000,
   entryCount: 30_000,

@@ -21,6 +21,7 @@ const FEWER: Partial<Record<TargetName, number>> = {
   http: 100,
   tracker: 100,
   magnet: 500,
+  age: 500,
 };
 const FRESH = randomInt(2 ** 32);
 const FOLDER = join(import.meta.dirname, 'crashers');

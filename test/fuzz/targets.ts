@@ -2,6 +2,7 @@
 
 import type { Target } from './target.ts';
 import { admission } from './targets/admission.ts';
+import { age } from './targets/age.ts';
 import { archives } from './targets/archives.ts';
 import { bencode } from './targets/bencode.ts';
 import { datagrams } from './targets/datagrams.ts';
@@ -36,6 +37,7 @@ export const TARGETS = {
   layout: layouts,
   disk: disks,
   magnet: magnets,
+  age,
 } satisfies Record<string, (folder: string) => Target | Promise<Target>>;
 
 export type TargetName = keyof typeof TARGETS;

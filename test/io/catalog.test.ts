@@ -17,6 +17,7 @@ const ENTRY = parseCatalogEntry({
   kind: 'image',
   file: 'image-debian.tar',
   compression: 'none',
+  encryption: null,
   size: 1,
   unpackedSize: 1,
   entryCount: 1,
@@ -27,7 +28,7 @@ const ENTRY = parseCatalogEntry({
 });
 const MANIFEST = JSON.stringify({ format: 1, entries: [ENTRY], files: [] });
 const never = new AbortController().signal;
-const { fetchFile, fetchManifest, fetchTorrent, readTorrentSource } = openCatalog(NO_CREDENTIALS);
+const { fetchFile, fetchKey, fetchManifest, fetchTorrent, readTorrentSource } = openCatalog(NO_CREDENTIALS);
 
 const refusal = (code: ErrorCode, reason: RegExp) => (error: unknown) =>
   error instanceof SwarmbootError && error.code === code && reason.test(error.message);
@@ -69,6 +70,16 @@ describe('over HTTP', () => {
     ]) {
       await rejects(fetchFile(server, wrong, never), refusal('catalog', /is not what the manifest promises/));
     }
+  });
+
+  test('a file key is 16 bytes, and nothing else', async (context) => {
+    const server = await serve(context, (request, response) => {
+      response.end(Buffer.alloc(Number(/\d+/.exec(request.url!)), 7));
+    });
+    const keyOf = (size: number) => fetchKey(server, { ...ENTRY, name: `k${size}` }, never);
+    deepEqual((await keyOf(16)).reveal(), new Uint8Array(16).fill(7));
+    await rejects(keyOf(15), refusal('catalog', /the key of "k15" is none/));
+    await rejects(keyOf(17), refusal('catalog', /the answer is longer than 16 bytes/));
   });
 
   test('a redirect within the server is followed', async (context) => {

@@ -90,6 +90,9 @@ export function assertWhole(repo: string, entries: readonly CatalogEntry[]): voi
     `catalog/${entry.name}.json`,
     `tarballs/${entry.file}`,
     `torrents/${entry.kind}-${entry.name}-${entry.sha256.slice(0, 12)}.torrent`,
+    ...(entry.encryption === null
+      ? []
+      : [`keys/${entry.kind}-${entry.name}-${entry.sha256.slice(0, 12)}.agekey`]),
   ]);
   const files = snapshot(repo);
   assert.deepEqual(Object.keys(files), names.sort());
