@@ -1,6 +1,7 @@
-// The digests and the check of signatures that the core asks for, by node:crypto.
+// The digests, codes and the check of signatures that the core asks for, by node:crypto.
 
-import { createPublicKey, hash, verify } from 'node:crypto';
+import { createHmac, createPublicKey, hash, verify } from 'node:crypto';
+import { FIRST_BOOT_LABEL } from '../core/enrolment.ts';
 import type { SignatureChecks } from '../core/minisign.ts';
 import type { Hashes } from '../core/torrent.ts';
 
@@ -31,3 +32,8 @@ export const signatureChecks: SignatureChecks = {
   },
   blake2b512: (data) => hash('blake2b512', data, 'buffer'),
 };
+
+/** What the new system of a node shows once, in hex; the token cannot be had from it. */
+export function firstBootProof(token: string): string {
+  return createHmac('sha256', token).update(FIRST_BOOT_LABEL).digest('hex');
+}
