@@ -7,17 +7,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from './core/command.ts';
 import type { Credentials } from './core/credentials.ts';
+import { machineSerial } from './core/enrolment.ts';
 import type { ErrorCode } from './core/errors.ts';
 import type { Lease } from './core/lease.ts';
 import type { Params } from './core/params.ts';
 import type { LogFact } from './core/ports.ts';
 import type { InstallEvent } from './core/report.ts';
-import type { Rooms } from './core/rooms.ts';
+import type { Membership, Rooms } from './core/rooms.ts';
 import type { Trust } from './core/trust.ts';
 import type { Ms } from './core/units.ts';
 import { openCatalog } from './io/catalog.ts';
 import { absentPrograms, runCommand } from './io/command.ts';
-import { digests, signatureChecks } from './io/digest.ts';
+import { digests, firstBootProof, signatureChecks } from './io/digest.ts';
 import { diskFacts, firmware } from './io/disks.ts';
 import { extract } from './io/extract.ts';
 import {
@@ -26,14 +27,19 @@ import {
   networkLinks,
   poolAt,
   pools,
+  readIfThere,
   watchProcessors,
 } from './io/host.ts';
+import { enrol } from './io/monitor.ts';
 import { call, echo, rewrite } from './io/probe.ts';
 import { openShell } from './io/shell.ts';
 import { openStore } from './io/store.ts';
 import { endProcesses, openTree } from './io/target.ts';
 import { streamWriter, tarWriter } from './io/tree.ts';
 import { startPeer } from './peer.ts';
+
+/** Of the machine, as its firmware says it; nothing where there is no such table. */
+const SERIAL_PATH = '/sys/class/dmi/id/product_serial';
 
 /** What main.ts brings: whom to believe, and where what is told goes. */
 export interface Brought {
@@ -93,6 +99,7 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
     hashes: digests,
     signatures: signatureChecks,
     trust,
+    enrol: (server, signal) => enrolHere(server, lease, credentials, signal),
     startEngine: () =>
       startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log, credentials }),
     openStore: (torrent, path, signal) =>
@@ -107,6 +114,20 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
     logLines,
     reported,
   };
+}
+
+/** Enrols this machine; whoever asks with `credentials` from then on shows its token. */
+async function enrolHere(
+  server: URL,
+  { mac }: Lease,
+  credentials: Credentials,
+  signal: AbortSignal,
+): Promise<Membership | null> {
+  const serial = machineSerial(readIfThere(SERIAL_PATH) ?? '');
+  const enrolled = await enrol(server, { mac, serial }, credentials, signal);
+  if (enrolled === null) return null;
+  credentials.token = enrolled.token;
+  return { secret: enrolled.secret, proof: firstBootProof(enrolled.token) };
 }
 
 /** Resolves after `ms`; rejects with the signal's reason. */

@@ -34,6 +34,12 @@ export interface Plan {
   readonly files: readonly SiteFile[];
 }
 
+/** Every tarball of the plan. */
+export function tarballsOf(plan: Plan | null): readonly Tarball[] {
+  if (plan === null) return [];
+  return [...(plan.boel === null ? [] : [plan.boel]), plan.image, ...plan.overrides];
+}
+
 /** Room that one archive member may take beside its content: a block of most file systems. */
 const ENTRY_BYTES = 4096;
 /** Compressed system trees unpack to two to four times their size; without a manifest the larger is assumed. */

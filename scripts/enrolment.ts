@@ -40,6 +40,7 @@ export type Applicant = Omit<Attempt, 'nowMs' | 'arming'> & { readonly mac: stri
 
 export type Answer =
   | { readonly granted: true; readonly enrolled: Enrolled }
+  /** `alarm` only when it is the first. */
   | { readonly granted: false; readonly reason: string; readonly alarm: Alarm | null };
 
 /** The enrolments while `serve` runs. What is on disk is what counts: nothing is remembered here but where to look first. */
@@ -49,9 +50,21 @@ export class Enrolments {
   #last: Promise<unknown> = Promise.resolve();
   /** A node that was enrolled when it was last looked for one. */
   #aliveHint: string | null = null;
+  #secret: Uint8Array | null;
 
-  constructor(repo: string) {
+  private constructor(repo: string, secret: Uint8Array | null) {
     this.#repo = repo;
+    this.#secret = secret;
+  }
+
+  /** Throws SwarmbootError('repository'). */
+  static async open(repo: string): Promise<Enrolments> {
+    return new Enrolments(repo, await readRunSecret(repo));
+  }
+
+  /** The 32 bytes by which the nodes of the present run know one another; null: none has enrolled yet. */
+  get runSecret(): Uint8Array | null {
+    return this.#secret;
   }
 
   /** Enrols a node, if it may. Throws SwarmbootError('repository'). */
@@ -67,15 +80,16 @@ export class Enrolments {
       if (!verdict.granted) {
         const { reason, alarm } = verdict;
         const after = alarm === null ? standing : alarmed(standing, alarm);
-        if (after !== standing) await writeStanding(this.#repo, mac, after);
-        return { granted: false, reason, alarm };
+        const isNews = after !== standing;
+        if (isNews) await writeStanding(this.#repo, mac, after);
+        return { granted: false, reason, alarm: isNews ? alarm : null };
       }
-      const secret = await this.#runSecret(mac, asked.nowMs);
+      this.#secret = await this.#secretOfRun(mac, asked.nowMs);
       const token = `${mac12(mac)}.${randomBytes(SECRET_BYTES).toString('base64url')}`;
       const marks = { token: digestOf(token), proof: digestOf(firstBootProof(token)) };
       await writeStanding(this.#repo, mac, enrolled(standing, asked, verdict, marks));
       this.#aliveHint = mac;
-      return { granted: true, enrolled: { token, secret: secret.toString('base64url') } };
+      return { granted: true, enrolled: { token, secret: Buffer.from(this.#secret).toString('base64url') } };
     });
   }
 
@@ -102,7 +116,7 @@ export class Enrolments {
   }
 
   /** The secret of the run that `mac` is going to be in: a new one when no other node is in any. */
-  async #runSecret(mac: string, nowMs: number): Promise<Buffer> {
+  async #secretOfRun(mac: string, nowMs: number): Promise<Uint8Array> {
     const present = await readRunSecret(this.#repo);
     if (present !== null && (await this.#isRunning(mac, nowMs))) return present;
     const secret = randomBytes(SECRET_BYTES);
@@ -166,8 +180,7 @@ export async function readAlarms(repo: string): Promise<ReadonlyMap<string, Alar
   return alarms;
 }
 
-/** The 32 bytes by which the nodes of the present run know one another; null: none has enrolled yet. Throws SwarmbootError('repository'). */
-export async function readRunSecret(repo: string): Promise<Buffer | null> {
+async function readRunSecret(repo: string): Promise<Uint8Array | null> {
   const place = secretPath(repo);
   const bytes = await attempt(`read ${place}`, () => fs.readFile(place).catch(absent));
   return bytes?.length === SECRET_BYTES ? bytes : null;

@@ -128,6 +128,14 @@ export interface ProbeRoom {
   rewrite(stretch: Stretch, signal: AbortSignal): Promise<{ readonly bytes: number; readonly ms: Ms }>;
 }
 
+/** What an enrolled node has beside its token, which only those have who ask the image server. */
+export interface Membership {
+  /** By which the nodes of this run know one another: 32 bytes in base64url. */
+  readonly secret: string;
+  /** By which the new system shows, once, that it is this node. */
+  readonly proof: string;
+}
+
 /** What an install onto disks has to know of this machine. */
 export interface MachineRoom {
   diskFacts(): Promise<readonly DiskFacts[]>;
@@ -152,6 +160,11 @@ export interface Rooms {
   readonly signatures: SignatureChecks;
   /** Whose signature is believed; null: anybody is. */
   readonly trust: Trust | null;
+  /**
+   * Enrols this node: from then on it is known by its token. Null: the site is open, and wants nobody to enrol. Throws
+   * SwarmbootError 'enrolment' when it may not, 'network', 'signature' or 'report'.
+   */
+  enrol(server: URL, signal: AbortSignal): Promise<Membership | null>;
   startEngine(): Promise<EngineRoom>;
   openStore(torrent: Torrent, path: string, signal: AbortSignal): Promise<StoreRoom>;
   extract(job: Extraction, signal: AbortSignal): Promise<ExtractionResult>;

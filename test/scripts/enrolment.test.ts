@@ -5,14 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { SwarmbootError } from '../../agent/core/errors.ts';
 import { mac12 } from '../../agent/core/mac.ts';
 import { firstBootProof } from '../../agent/io/digest.ts';
-import {
-  type Answer,
-  armNode,
-  Enrolments,
-  readAlarms,
-  readRunSecret,
-  revokeNode,
-} from '../../scripts/enrolment.ts';
+import { type Answer, armNode, Enrolments, readAlarms, revokeNode } from '../../scripts/enrolment.ts';
 import { disarm, readArming } from '../../scripts/nodes.ts';
 import { scratch } from '../content.ts';
 
@@ -29,7 +22,7 @@ const asked = (mac = MAC, more: object = {}) => ({
 async function armed(t: TestContext, ...macs: readonly string[]) {
   const repo = scratch(t);
   for (const mac of macs) await armNode(repo, mac, 24);
-  return { repo, enrolments: new Enrolments(repo) };
+  return { repo, enrolments: await Enrolments.open(repo) };
 }
 
 function granted(answer: Answer): { token: string; secret: string } {
@@ -39,24 +32,26 @@ function granted(answer: Answer): { token: string; secret: string } {
 
 test('an armed node gets a token of 256 bits and the secret of the run; the token is the node from then on', async (t) => {
   const { enrolments, repo } = await armed(t, MAC);
+  equal(enrolments.runSecret, null);
   const { token, secret } = granted(await enrolments.enrol(asked()));
   match(token, /^525400090001\.[A-Za-z0-9_-]{43}$/);
   equal(await enrolments.nodeOf(token), MAC);
   equal(Buffer.from(secret, 'base64url').length, 32);
-  deepEqual(await readRunSecret(repo), Buffer.from(secret, 'base64url'));
+  deepEqual(enrolments.runSecret, Buffer.from(secret, 'base64url'));
+  deepEqual((await Enrolments.open(repo)).runSecret, enrolments.runSecret);
 });
 
 test('of two that enrol as one node at the same time exactly one gets a token, and the other is an alarm', async (t) => {
   const { repo } = await armed(t, MAC);
   // Two servers on one repository, which is more than anybody should do.
-  const asking = [new Enrolments(repo), new Enrolments(repo)].flatMap((enrolments) =>
+  const asking = [await Enrolments.open(repo), await Enrolments.open(repo)].flatMap((enrolments) =>
     Array.from({ length: 10 }, () => enrolments.enrol(asked())),
   );
   const answers = await Promise.all(asking);
   equal(answers.filter((answer) => answer.granted).length, 1);
   match((await readAlarms(repo)).get(MAC)?.text ?? '', /it has enrolled already since it was armed/);
   const token = granted(answers.find((answer) => answer.granted)!).token;
-  equal(await new Enrolments(repo).nodeOf(token), MAC);
+  equal(await (await Enrolments.open(repo)).nodeOf(token), MAC);
 });
 
 test('a window of some minutes is over after them', async (t) => {
@@ -65,7 +60,7 @@ test('a window of some minutes is over after them', async (t) => {
   equal((await readArming(repo, MAC))?.windowHours, 0.5);
   const past = new Date(Date.now() - 31 * 60_000);
   utimesSync(join(repo, 'armed', mac12(MAC)), past, past);
-  const answer = await new Enrolments(repo).enrol(asked());
+  const answer = await (await Enrolments.open(repo)).enrol(asked());
   deepEqual(answer, { granted: false, reason: 'it was armed more than 0.5 h ago', alarm: null });
 });
 
@@ -137,7 +132,7 @@ test('nodes that install at the same time have one secret; when all are done, th
   }
   // One is still at work; this server has been started anew and has to look for it.
   await armNode(repo, MAC, 24);
-  const late = granted(await new Enrolments(repo).enrol(asked()));
+  const late = granted(await (await Enrolments.open(repo)).enrol(asked()));
   equal(late.secret, run[0]!.secret);
   await enrolments.firstBoot(macs[19]!, firstBootProof(run[19]!.token));
   await enrolments.firstBoot(MAC, firstBootProof(late.token));
@@ -152,7 +147,7 @@ test('nodes that install at the same time have one secret; when all are done, th
 test('a server that is started anew knows whom it has enrolled', async (t) => {
   const { enrolments, repo } = await armed(t, MAC);
   const { token } = granted(await enrolments.enrol(asked()));
-  const anew = new Enrolments(repo);
+  const anew = await Enrolments.open(repo);
   equal(await anew.nodeOf(token), MAC);
   equal((await anew.enrol(asked())).granted, false);
 });
@@ -189,7 +184,7 @@ test('a lock that somebody who died has left is taken over', async (t) => {
   const old = new Date(Date.now() - 60_000);
   utimesSync(lock, old, old);
   await armNode(repo, MAC, 24);
-  ok((await new Enrolments(repo).enrol(asked())).granted);
+  ok((await (await Enrolments.open(repo)).enrol(asked())).granted);
   deepEqual(
     readdirSync(join(repo, 'enrolled')).filter((name) => name === 'lock'),
     [],

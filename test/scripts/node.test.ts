@@ -81,7 +81,7 @@ test('an alarm is what the list says of a node, until it is armed again; a revok
   const state = async () => JSON.parse((await run('list', '--json')).out)[0].state as string;
   assert.match((await run('arm', 'node001', '--window', '0')).err, /--window wants hours, more than 0/);
   await run('arm', 'node001', '--window', '2');
-  const enrolments = new Enrolments(repo);
+  const enrolments = await Enrolments.open(repo);
   const asked = { mac: mac(1), from: '10.9.0.7', serial: '', listedSerial: null };
   assert.equal((await enrolments.enrol(asked)).granted, true);
   assert.equal(await state(), 'armed');
