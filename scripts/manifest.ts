@@ -6,7 +6,7 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import type { CatalogEntry, SiteFile } from '../agent/core/catalog.ts';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
-import { believeManifest, joinSigned, type Manifest } from '../agent/core/manifest.ts';
+import { believeManifest, joinSigned, type Manifest, splitSigned } from '../agent/core/manifest.ts';
 import { parseSignature } from '../agent/core/minisign.ts';
 import { parseTrust, type Trust } from '../agent/core/trust.ts';
 import { signatureChecks } from '../agent/io/digest.ts';
@@ -109,6 +109,13 @@ export async function newestSigned(repo: string, trust: Trust | null): Promise<S
     return { manifest, document };
   }
   return null;
+}
+
+/** Whether its nodes have to enrol, and to prove to one another that they did. */
+export function isClosed(signed: Signed | null): boolean {
+  if (signed === null) return false;
+  const text = new TextDecoder().decode(splitSigned(signed.document).manifest);
+  return JSON.parse(text).release.closed === true;
 }
 
 /** The signature of a manifest, under the name that minisign gives it; null when there is none. */

@@ -3,7 +3,6 @@ import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileS
 import { dirname, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { type Command, formatCommand } from '../agent/core/command.ts';
-import { proofIn } from '../agent/core/enrolment.ts';
 import { SwarmbootError } from '../agent/core/errors.ts';
 import { parseMessage } from '../agent/core/monitor.ts';
 import type { SystemJob, SystemRooms } from '../agent/core/systemrooms.ts';
@@ -258,15 +257,6 @@ describe('finishing a system', () => {
       tree.read('etc/systemd/system/multi-user.target.wants/swarmboot-first-boot.service'),
       read('etc/systemd/system/swarmboot-first-boot.service'),
     );
-  });
-
-  test('the proof that it is this node is in that message, for root alone', async (t) => {
-    const { rooms, read, target, runFolder } = arena(t, DEBIAN);
-    await new TargetSystem(makeJob({ target, runFolder }), rooms, 'ab'.repeat(32)).finish(never);
-    const path = 'usr/lib/swarmboot/rebooted.json';
-    equal(proofIn(read(path)), 'ab'.repeat(32));
-    equal(parseMessage(read(path)).status, 102);
-    equal(statSync(join(target, path)).mode & 0o777, 0o600);
   });
 
   test('what an image has not is noted, and the rest is done', async (t) => {

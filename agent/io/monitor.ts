@@ -107,6 +107,7 @@ export class Monitor {
   /** False when it may be tried again; a message that the server refuses is not. */
   async #post(message: Message): Promise<boolean> {
     try {
+      const isLast = this.#hurried;
       const body = encodeMessage(message);
       const signal = AbortSignal.timeout(ANSWER_MAX_MS);
       const { status, headers } = await exchange(this.#url, {
@@ -117,7 +118,7 @@ export class Monitor {
         signal,
       });
       // Before it is enrolled nobody listens to this node; when it never will be, its last message is in vain.
-      if (status >= 500 || (status === 401 && !this.#hurried)) return false;
+      if (status >= 500 || (status === 401 && !isLast)) return false;
       const afterMs = Number(headers[REPORT_AFTER] ?? 0);
       this.#told = message;
       this.#dueMs = performance.now() + (afterMs > 0 ? Math.min(afterMs, REPORT_AFTER_MAX_MS) : 0);

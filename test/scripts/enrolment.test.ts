@@ -87,6 +87,29 @@ test('no token but the right one is a node: not another, not one that differs in
   equal(await enrolments.nodeOf(token), MAC);
 });
 
+test('a hundred thousand guesses are nobody', async (t) => {
+  const { enrolments } = await armed(t, MAC);
+  const { token } = granted(await enrolments.enrol(asked()));
+  // The nearest ones first: in each place every other sign.
+  const [mac, secret] = token.split('.') as [string, string];
+  const signs = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'];
+  const near = [...secret].flatMap((sign, at) =>
+    signs
+      .filter((other) => other !== sign)
+      .map((other) => `${mac}.${secret.slice(0, at)}${other}${secret.slice(at + 1)}`),
+  );
+  const far = Array.from(
+    { length: 100_000 - near.length },
+    (_, i) => `${mac}.${String(i).padStart(43, 'A')}`,
+  );
+  const guesses = [...near, ...far];
+  while (guesses.length > 0) {
+    const found = await Promise.all(guesses.splice(0, 500).map((guess) => enrolments.nodeOf(guess)));
+    deepEqual(new Set(found), new Set([null]));
+  }
+  equal(await enrolments.nodeOf(token), MAC);
+});
+
 test('armed again, revoked, or up with its new system: the token of before is nobody', async (t) => {
   const { enrolments, repo } = await armed(t, MAC);
   const first = granted(await enrolments.enrol(asked())).token;
