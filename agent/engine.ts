@@ -1,13 +1,16 @@
 // Drives swarms: what happens on wires, disks and trackers goes in as events, what the swarms order is carried out
 // through ports. It decides nothing about peers or pieces; it holds the bytes, and the only clock and timer.
 
+import { admittedLink } from './core/admission.ts';
 import { ANNOUNCE_LIMITS, AnnounceSchedule } from './core/announce.ts';
 import type { Bitfield } from './core/bitfield.ts';
 import { Budget } from './core/budget.ts';
-import { SwarmbootError } from './core/errors.ts';
+import { assert, SwarmbootError } from './core/errors.ts';
 import { LIMITS, type Limits } from './core/limits.ts';
 import type { Magnet } from './core/magnet.ts';
+import { insideOf } from './core/networks.ts';
 import type {
+  Company,
   Link,
   LogFact,
   OpenWire,
@@ -24,6 +27,8 @@ import type { AnnounceReply, PeerAddress } from './core/tracker.ts';
 import { hex, type Ms } from './core/units.ts';
 import { InfoSearch } from './infosearch.ts';
 import { Transfer } from './transfer.ts';
+
+const OUTSIDE = 'lies outside the networks of this swarm';
 
 export interface EngineOptions {
   readonly peers: PeersPort;
@@ -56,6 +61,8 @@ export class Engine {
   #timer: ReturnType<typeof setTimeout> | null = null;
   #timerAt: Ms = Number.POSITIVE_INFINITY;
   #slots = 0;
+  #company: Company = { networks: null, admission: null };
+  #inside: (host: string) => boolean = () => true;
 
   private constructor(options: EngineOptions, port: number) {
     this.#options = options;
@@ -74,6 +81,14 @@ export class Engine {
     arrived = (link) => engine.#converse(link, null);
     for (const link of early) arrived(link);
     return engine;
+  }
+
+  /** From now on shares swarms with that company alone; conversations that have just begun are ended. In no swarm as yet. */
+  keepTo(company: Company): void {
+    assert(this.#parties.size === 0, 'whoever is in a swarm already has met others');
+    this.#company = company;
+    this.#inside = company.networks === null ? () => true : insideOf(company.networks);
+    for (const wire of this.#greeting) wire.close('the rules have changed');
   }
 
   /** Enters the swarm of `torrent`. `have` names the pieces that `store` holds; it goes on being filled in. */
@@ -95,7 +110,7 @@ export class Engine {
       port: this.port,
       clock: this.#options.clock,
       log: this.#options.log,
-      tracker: this.#options.tracker,
+      tracker: this.#tracker,
       slot: () => this.#slots++,
       touch: (touched) => this.#touch(touched),
       dial: (address, party) => this.#dial(address, party),
@@ -129,7 +144,7 @@ export class Engine {
         ANNOUNCE_LIMITS,
         () => rng.next(),
       ),
-      tracker: this.#options.tracker,
+      tracker: this.#tracker,
       peerId: this.#options.peerId,
       port: this.port,
       clock: this.#options.clock,
@@ -155,7 +170,8 @@ export class Engine {
     peersWanted: number,
     signal: AbortSignal,
   ): Promise<AnnounceReply> {
-    const { tracker, peerId } = this.#options;
+    const tracker = this.#tracker;
+    const { peerId } = this.#options;
     const counts = { uploaded: 0, downloaded: 0, left: torrent.length };
     const request = { url, infoHash: swarmHash(torrent), peerId, port: this.port, ...counts };
     const reply = await tracker.announce({ ...request, event: 'started', numWant: peersWanted }, signal);
@@ -203,12 +219,24 @@ export class Engine {
     }, waitMs);
   }
 
+  /** Trackers name nobody who lies outside. */
+  get #tracker(): TrackerPort {
+    return {
+      announce: async (request, signal) => {
+        const reply = await this.#options.tracker.announce(request, signal);
+        return { ...reply, peers: reply.peers.filter(({ host }) => this.#inside(host)) };
+      },
+    };
+  }
+
   async #dial(address: PeerAddress, party: Party): Promise<void> {
+    if (!this.#inside(address.host)) throw new Error(OUTSIDE);
     this.#converse(await this.#options.peers.dial(address), party);
   }
 
   /** Opens a conversation; one that came in finds its party by the info hash of the handshake. */
   #converse(link: Link, dialed: Party | null): void {
+    if (!this.#inside(link.remote.host)) return link.close(OUTSIDE);
     let party: WireListener | null = null;
     let wire: WirePort | null = null;
     const timer = setTimeout(() => wire?.close('did not greet in time'), this.#limits.greetingMs);
@@ -233,12 +261,17 @@ export class Engine {
       info: (bytes) => party?.info(bytes),
       closed: (reason) => {
         greeted();
-        party?.closed(reason);
+        if (party === null)
+          this.#options.log('caller gone', { peer: `${link.remote.host} ${link.remote.port}`, reason });
+        else party.closed(reason);
       },
     };
     if (dialed !== null) party = meet(dialed);
     const self = { peerId: this.#options.peerId, port: this.port, requestsMax: this.#limits.queueMax };
-    wire = this.#options.openWire(link, self, dialed?.subject ?? null, listener);
+    const subject = dialed?.subject ?? null;
+    const { admission } = this.#company;
+    const line = admission === null ? link : admittedLink(link, self, subject?.infoHash ?? null, admission);
+    wire = this.#options.openWire(line, self, subject, listener);
     this.#greeting.add(wire);
   }
 }

@@ -5,20 +5,21 @@ import { lookup } from 'node:dns/promises';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import packageJson from '../package.json' with { type: 'json' };
 import type { Command } from './core/command.ts';
 import type { Credentials } from './core/credentials.ts';
 import { machineSerial } from './core/enrolment.ts';
 import type { ErrorCode } from './core/errors.ts';
 import type { Lease } from './core/lease.ts';
 import type { Params } from './core/params.ts';
-import type { LogFact } from './core/ports.ts';
+import type { Admission, LogFact } from './core/ports.ts';
 import type { InstallEvent } from './core/report.ts';
 import type { Membership, Rooms } from './core/rooms.ts';
 import type { Trust } from './core/trust.ts';
 import type { Ms } from './core/units.ts';
 import { openCatalog } from './io/catalog.ts';
 import { absentPrograms, runCommand } from './io/command.ts';
-import { digests, firstBootProof, signatureChecks } from './io/digest.ts';
+import { admissionBy, digests, firstBootProof, signatureChecks } from './io/digest.ts';
 import { diskFacts, firmware } from './io/disks.ts';
 import { extract } from './io/extract.ts';
 import {
@@ -59,8 +60,12 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
   const { bind, port, uploadMaxBytesPerSec } = params;
   const run = (command: Command, code: ErrorCode, signal: AbortSignal) =>
     runCommand(command, code, signal, (text) => tell({ fact: 'command', text }));
+  const enrolling = new Enrolling(lease, credentials);
   return {
-    catalog: openCatalog(credentials),
+    catalog: {
+      ...openCatalog(credentials),
+      addressesOf,
+    },
     host: {
       pools,
       poolAt,
@@ -99,7 +104,11 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
     hashes: digests,
     signatures: signatureChecks,
     trust,
-    enrol: (server, signal) => enrolHere(server, lease, credentials, signal),
+    version: packageJson.version,
+    get admission() {
+      return enrolling.admission;
+    },
+    enrol: (server, signal) => enrolling.enrol(server, signal),
     startEngine: () =>
       startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log, credentials }),
     openStore: (torrent, path, signal) =>
@@ -116,18 +125,38 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
   };
 }
 
-/** Enrols this machine; whoever asks with `credentials` from then on shows its token. */
-async function enrolHere(
-  server: URL,
-  { mac }: Lease,
-  credentials: Credentials,
-  signal: AbortSignal,
-): Promise<Membership | null> {
-  const serial = machineSerial(readIfThere(SERIAL_PATH) ?? '');
-  const enrolled = await enrol(server, { mac, serial }, credentials, signal);
-  if (enrolled === null) return null;
-  credentials.token = enrolled.token;
-  return { secret: enrolled.secret, proof: firstBootProof(enrolled.token) };
+/** How this machine enrols, and what it is admitted by from then on. */
+class Enrolling {
+  readonly #mac: string;
+  readonly #credentials: Credentials;
+  #admission: Admission | null = null;
+
+  constructor({ mac }: Lease, credentials: Credentials) {
+    this.#mac = mac;
+    this.#credentials = credentials;
+  }
+
+  get admission(): Admission | null {
+    return this.#admission;
+  }
+
+  /** Whoever asks with the credentials from then on shows the token. Throws as `Rooms.enrol` does. */
+  async enrol(server: URL, signal: AbortSignal): Promise<Membership | null> {
+    const serial = machineSerial(readIfThere(SERIAL_PATH) ?? '');
+    const enrolled = await enrol(server, { mac: this.#mac, serial }, this.#credentials, signal);
+    if (enrolled === null) return null;
+    this.#credentials.token = enrolled.token;
+    const secret = Buffer.from(enrolled.secret, 'base64url');
+    this.#admission = admissionBy(() => secret);
+    return { proof: firstBootProof(enrolled.token) };
+  }
+}
+
+/** None when nobody knows them. */
+async function addressesOf(server: URL): Promise<readonly string[]> {
+  const host = server.hostname.replace(/^\[(.*)\]$/, '$1');
+  const found = await lookup(host, { all: true }).catch(() => []);
+  return found.map(({ address }) => address);
 }
 
 /** Resolves after `ms`; rejects with the signal's reason. */

@@ -7,6 +7,7 @@ import type { Magnet } from './core/magnet.ts';
 import { believeManifest, type Manifest } from './core/manifest.ts';
 import { parseInfo, parseTorrent } from './core/metainfo.ts';
 import type { Params } from './core/params.ts';
+import { mayAnnounce, type Release, refusalOf } from './core/release.ts';
 import type { EngineRoom, Rooms } from './core/rooms.ts';
 import type { Torrent } from './core/torrent.ts';
 import type { PeerAddress } from './core/tracker.ts';
@@ -66,11 +67,12 @@ export async function planInstall(
   }
   const server = new URL(params.imageServer!);
   const manifest = await readManifest(server, rooms, signal);
+  const allowed = await takeRules(manifest.release, server, rooms, engine);
   const chosen = chooseEntries(params, manifest);
   const fetched = await Promise.all(
     chosen.map(async (entry) => {
       const bytes = await rooms.catalog.fetchTorrent(server, entry, signal);
-      return tarballOf(entry, parseTorrent(bytes, rooms.hashes));
+      return tarballOf(entry, allowed(parseTorrent(bytes, rooms.hashes)));
     }),
   );
   return {
@@ -89,6 +91,44 @@ async function readManifest(server: URL, rooms: Rooms, signal: AbortSignal): Pro
   if (trust === null)
     tell({ fact: 'note', text: 'no public key is here: the manifest is believed, whoever sent it' });
   return believeManifest(bytes, trust, signatures, nowSec, `the manifest of ${server.href}`);
+}
+
+/**
+ * Keeps to the rules of a release from now on: throws SwarmbootError 'missing' when it is not for this node, 'signature' when
+ * its swarms are closed to it. Returns what leaves out the trackers of a torrent that the release does not allow.
+ */
+async function takeRules(
+  release: Release | null,
+  server: URL,
+  { admission, catalog, machine, tell, version }: Rooms,
+  engine: EngineRoom,
+): Promise<(torrent: Torrent) => Torrent> {
+  const closed = release?.closed === true;
+  if (!closed) tell({ fact: 'note', text: 'the swarms are open: whoever reaches a node may take part' });
+  if (release === null) return (torrent) => torrent;
+  const refusal = refusalOf(release, { version, mac: machine.lease().mac });
+  if (refusal !== null) throw new SwarmbootError('missing', refusal);
+  if (closed && admission === null) {
+    throw new SwarmbootError(
+      'signature',
+      'the swarms of the manifest are closed, and this node has not been enrolled; build the RAM disk with --trust on a server that has swarmboot init, and arm the node',
+    );
+  }
+  engine.keepTo({ networks: release.networks, admission: closed ? admission : null });
+  const serverHosts = [server.hostname, ...(await catalog.addressesOf(server))];
+  return (torrent) => {
+    const announce = torrent.announce
+      .map((tier) => tier.filter((url) => mayAnnounce(url, release, serverHosts)))
+      .filter((tier) => tier.length > 0);
+    const count = torrent.announce.flat().length - announce.flat().length;
+    if (count > 0) {
+      tell({
+        fact: 'note',
+        text: `${torrent.name} names ${count} trackers that nobody has signed: not asked`,
+      });
+    }
+    return { ...torrent, announce };
+  };
 }
 
 /** The entries that the parameters name: image, BOEL binaries if any, overrides in their order. */

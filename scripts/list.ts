@@ -40,7 +40,13 @@ export const list: Command = {
 
 /** The newest signed manifest, in a line for people. */
 function factsOf({ manifest }: Signed): string {
-  const { serial, created, expires } = manifest.release!;
+  const { serial, created, expires, closed, networks, machines } = manifest.release!;
   const day = (seconds: number) => new Date(seconds * 1000).toISOString().slice(0, 10);
-  return `offered is manifest ${serial} of ${day(created)}, signed, believed until ${day(expires)}\n`;
+  const rules = [
+    closed ? 'its swarms are closed' : 'its swarms are open',
+    ...(networks === null ? [] : [`peers in ${networks.join(', ')}`]),
+    ...(machines === null ? [] : [`for ${machines.length} machines`]),
+  ];
+  const offered = `offered is manifest ${serial} of ${day(created)}, signed, believed until ${day(expires)}`;
+  return `${offered}; ${rules.join('; ')}\n`;
 }

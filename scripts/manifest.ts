@@ -6,10 +6,12 @@ import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
 import type { CatalogEntry, SiteFile } from '../agent/core/catalog.ts';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
-import { believeManifest, joinSigned, type Manifest, splitSigned } from '../agent/core/manifest.ts';
+import { believeManifest, joinSigned, type Manifest, parseManifest } from '../agent/core/manifest.ts';
+import { parseTorrent } from '../agent/core/metainfo.ts';
 import { parseSignature } from '../agent/core/minisign.ts';
+import { OPEN_RULES, type Release, type Rules } from '../agent/core/release.ts';
 import { parseTrust, type Trust } from '../agent/core/trust.ts';
-import { signatureChecks } from '../agent/io/digest.ts';
+import { digests, signatureChecks } from '../agent/io/digest.ts';
 import {
   absent,
   attempt,
@@ -18,6 +20,7 @@ import {
   readManifest,
   readSerials,
   settle,
+  torrentPath,
   trustPath,
   withRepository,
 } from './repository.ts';
@@ -40,24 +43,29 @@ export function unsignedManifest(entries: readonly CatalogEntry[], files: readon
   return { format: 1, release: null, entries, files };
 }
 
+/** What somebody who signs asks for. What is not given stays as it was in the manifest before. */
+export interface Wish extends Partial<Omit<Rules, 'trackers'>> {
+  /** Nodes believe the manifest for so long. */
+  readonly days: number;
+}
+
 /**
  * To be called when what is published has changed: where manifests are signed, the next one is written, and `tell` hears that
  * it is to be signed. Throws SwarmbootError('repository').
  */
 export async function changed(repo: string, tell: (line: string) => void): Promise<void> {
   if ((await readSerials(repo)).length === 0) return;
-  const file = await draftManifest(repo, DAYS_VALID, tell);
+  const file = await draftManifest(repo, { days: DAYS_VALID }, tell);
   tell(`nodes get this when ${file} is signed: swarmboot sign --key NAME.key`);
 }
 
 /**
- * Writes the manifest of what is published now, to be signed, in place of one that was not signed. It expires so many days
- * from now. `tell` hears what is wrong with files of the site, which are left out. Returns its place. Throws
+ * Writes the manifest of what is published now, to be signed, in place of one that was not signed. `tell` hears what is wrong with files of the site, which are left out. Returns its place. Throws
  * SwarmbootError('repository').
  */
 export async function draftManifest(
   repo: string,
-  days: number,
+  { days, ...asked }: Wish,
   tell: (line: string) => void,
 ): Promise<string> {
   const site = new SiteFiles(repo, tell);
@@ -68,16 +76,26 @@ export async function draftManifest(
     const isDraft = last > 0 && (await readSignature(repo, last)) === null;
     const serial = isDraft ? last : last + 1;
     const created = Math.floor(Date.now() / 1000);
-    const manifest: Manifest = {
-      format: 1,
-      release: { serial, created, expires: created + Math.round(days * DAY_SEC) },
-      entries: await readEntries(repo),
-      files: site.files,
+    const entries = await readEntries(repo);
+    const before = last === 0 ? OPEN_RULES : (await readManifest(repo, last)).release!;
+    const release: Release = {
+      serial,
+      created,
+      expires: created + Math.round(days * DAY_SEC),
+      closed: asked.closed ?? before.closed,
+      networks: asked.networks ?? before.networks,
+      machines: asked.machines === undefined ? before.machines : asked.machines,
+      agentMin: asked.agentMin ?? before.agentMin,
+      trackers: await trackersOf(repo, entries),
     };
+    const manifest: Manifest = { format: 1, release, entries, files: site.files };
+    const text = `${JSON.stringify(manifest, null, 2)}\n`;
+    // What no node could read is not to be signed.
+    parseManifest(text);
     const file = manifestPath(repo, serial);
     await attempt(`write ${file}`, async () => {
       const draft = path.join(folder, path.basename(file));
-      await fs.writeFile(draft, `${JSON.stringify(manifest, null, 2)}\n`);
+      await fs.writeFile(draft, text);
       await fs.mkdir(path.dirname(file), { recursive: true });
       await settle(draft, file);
       for (const old of serials.filter((one) => one !== serial).slice(0, -KEPT)) {
@@ -86,6 +104,17 @@ export async function draftManifest(
     });
     return file;
   });
+}
+
+/** The trackers that whoever published named himself; null: those of the image server do. */
+async function trackersOf(repo: string, entries: readonly CatalogEntry[]): Promise<readonly string[] | null> {
+  const urls = new Set<string>();
+  for (const entry of entries) {
+    const file = torrentPath(repo, entry);
+    const bytes = await attempt(`read ${file}`, () => fs.readFile(file));
+    for (const url of parseTorrent(bytes, digests).announce.flat()) urls.add(url);
+  }
+  return urls.size === 0 ? null : [...urls];
 }
 
 /**
@@ -113,9 +142,7 @@ export async function newestSigned(repo: string, trust: Trust | null): Promise<S
 
 /** Whether its nodes have to enrol, and to prove to one another that they did. */
 export function isClosed(signed: Signed | null): boolean {
-  if (signed === null) return false;
-  const text = new TextDecoder().decode(splitSigned(signed.document).manifest);
-  return JSON.parse(text).release.closed === true;
+  return signed?.manifest.release?.closed === true;
 }
 
 /** The signature of a manifest, under the name that minisign gives it; null when there is none. */

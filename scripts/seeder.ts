@@ -1,10 +1,12 @@
 // The first seeder: one engine that seeds every publication of a repository and follows its changes.
 
 import { readFile } from 'node:fs/promises';
+import { isDeepStrictEqual } from 'node:util';
 import type { CatalogEntry } from '../agent/core/catalog.ts';
 import { SwarmbootError } from '../agent/core/errors.ts';
 import { parseTorrent } from '../agent/core/metainfo.ts';
-import type { LogFact } from '../agent/core/ports.ts';
+import type { Admission, LogFact } from '../agent/core/ports.ts';
+import type { Rules } from '../agent/core/release.ts';
 import { swarmHash, type Torrent } from '../agent/core/torrent.ts';
 import { formatBytes, hex } from '../agent/core/units.ts';
 import type { Engine } from '../agent/engine.ts';
@@ -24,7 +26,12 @@ export interface SeederOptions {
   /** 0 for no cap. */
   readonly uploadBytesPerSec: number;
   readonly log: LogFact;
+  /** By what nodes are admitted to closed swarms; null: none can be seeded. */
+  readonly admission: Admission | null;
 }
+
+/** With whom publications are shared. */
+export type Sharing = Pick<Rules, 'closed' | 'networks'>;
 
 /** One publication being seeded. */
 export interface Seeded {
@@ -42,6 +49,7 @@ export class Seeder {
   readonly #seeded = new Map<string, Seeded>();
   /** Why a publication is not seeded, as it was last told. */
   readonly #refused = new Map<string, string>();
+  #sharing: Sharing = { closed: false, networks: null };
 
   private constructor(options: SeederOptions, engine: Engine) {
     this.#options = options;
@@ -78,20 +86,34 @@ export class Seeder {
   }
 
   /**
-   * Seeds exactly these entries from now on; one that has not changed is not touched. Returns what came and what went.
-   * An entry whose files are not as it says is left out and logged; the others go on.
+   * Seeds exactly these entries from now on; one that has not changed is not touched, unless it is to be shared with others
+   * than before. Returns what came and what went. An entry whose files are not as it says is left out and logged; the others
+   * go on. Throws SwarmbootError('repository') when closed swarms cannot be seeded; then nothing has changed.
    */
-  async follow(entries: readonly CatalogEntry[]): Promise<{ came: Seeded[]; went: Seeded[] }> {
+  async follow(
+    entries: readonly CatalogEntry[],
+    { closed, networks }: Sharing,
+  ): Promise<{ came: Seeded[]; went: Seeded[] }> {
+    const { admission } = this.#options;
+    if (closed && admission === null) {
+      throw new SwarmbootError(
+        'repository',
+        'the signed manifest closes its swarms, and this server enrols no nodes; make it an authority by swarmboot init, or sign with --open',
+      );
+    }
+    const changed = !isDeepStrictEqual(this.#sharing, { closed, networks });
     const came: Seeded[] = [];
     const went: Seeded[] = [];
     const wanted = new Map(entries.map((entry) => [entry.name, entry]));
     for (const [name, seeded] of this.#seeded) {
-      if (wanted.get(name)?.sha256 === seeded.entry.sha256) continue;
+      if (!changed && wanted.get(name)?.sha256 === seeded.entry.sha256) continue;
       this.#seeded.delete(name);
       went.push(seeded);
       await seeded.transfer.leave();
       await seeded.store.close();
     }
+    if (changed) this.#engine.keepTo({ networks, admission: closed ? admission : null });
+    this.#sharing = { closed, networks };
     for (const [name, entry] of wanted) {
       if (this.#seeded.has(name)) continue;
       try {

@@ -11,8 +11,10 @@ import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { MANIFEST_NAME } from '../agent/core/manifest.ts';
 import { withAnnounce } from '../agent/core/metainfo.ts';
 import type { LogFact } from '../agent/core/ports.ts';
+import { OPEN_RULES } from '../agent/core/release.ts';
 import { swarmHash } from '../agent/core/torrent.ts';
 import { KIB, type Ms } from '../agent/core/units.ts';
+import { admissionBy } from '../agent/io/digest.ts';
 import { openLog } from '../agent/io/log.ts';
 import { type Arguments, type Command, expectWords, type Terminal, usage } from './command.ts';
 import type { ServerAddresses } from './core/bootentry.ts';
@@ -143,8 +145,18 @@ class ImageServer {
       const clock = () => performance.now();
       const tracker = await TrackerServer.start({ host, port: trackerPort, random: Math.random, clock, log });
       opened.push({ stop: () => tracker.close() });
+      const enrolments = await Enrolments.open(repo);
+      const certificate = await readServerCertificate(repo);
       const uploadBytesPerSec = args.number('upload-max')! * KIB;
-      const seeder = await Seeder.start({ repo, host, port: peerPort, uploadBytesPerSec, log });
+      const seeder = await Seeder.start({
+        repo,
+        host,
+        port: peerPort,
+        uploadBytesPerSec,
+        log,
+        // Without TLS nobody enrols, and nobody could be admitted.
+        admission: certificate === null ? null : admissionBy(() => enrolments.runSecret),
+      });
       opened.push(seeder);
       const monitor = await ClusterMonitor.open(repo, (name) => imageOf(seeder, name), say);
       opened.push({ stop: () => monitor.close() });
@@ -153,11 +165,9 @@ class ImageServer {
         tracker: () => tracker.stats(),
         seeded: () => seeder.sights(),
       });
-      const enrolments = await Enrolments.open(repo);
       const site = new Site({ repo, monitor, metrics, enrolments, say });
       const gate = new Gate(enrolments, clock);
       await openGate(gate, repo);
-      const certificate = await readServerCertificate(repo);
       const doors = await Doors.open({ host, httpPort, httpsPort, certificate });
       const parts = { repo, tracker, seeder, monitor, metrics, site, doors, certificate, gate, log };
       return new ImageServer(parts);
@@ -193,12 +203,13 @@ class ImageServer {
         const signed = await newestSigned(this.#repo, await readTrust(this.#repo));
         this.#setClosed(isClosed(signed), say);
         const entries = signed?.manifest.entries ?? (await readEntries(this.#repo));
-        const { came, went } = await this.seeder.follow(entries);
+        const rules = signed?.manifest.release ?? OPEN_RULES;
+        const { came, went } = await this.seeder.follow(entries, rules);
         for (const { torrent } of went) this.tracker.forget(swarmHash(torrent));
         for (const seeded of came) {
           // A torrent with trackers of its own is announced there like any other peer's.
           const resident = seeded.torrent.announce.length === 0 ? this.seeder.port : null;
-          this.tracker.allow(swarmHash(seeded.torrent), resident);
+          this.tracker.allow(swarmHash(seeded.torrent), resident, rules.networks);
         }
         for (const seeded of went) say(`no longer seeding ${describeSeeded(seeded)}`);
         for (const seeded of came) say(`seeding ${describeSeeded(seeded)}`);

@@ -11,10 +11,13 @@ import {
   SIGNATURE_BYTES_MAX,
   verifySignature,
 } from '../agent/core/minisign.ts';
+import { parseNetwork } from '../agent/core/networks.ts';
+import { isVersion } from '../agent/core/release.ts';
 import { GIB } from '../agent/core/units.ts';
 import { signatureChecks } from '../agent/io/digest.ts';
 import { type Arguments, type Command, expectWords, type Option, type Terminal, usage } from './command.ts';
-import { DAYS_VALID, draftManifest } from './manifest.ts';
+import { DAYS_VALID, draftManifest, type Wish } from './manifest.ts';
+import { readNodes } from './nodes.ts';
 import { REPO_OPTION } from './repository.ts';
 import {
   formatSecretKey,
@@ -44,6 +47,30 @@ const DAYS_OPTION: Option = {
   help: 'nodes believe the manifest for so long',
   default: DAYS_VALID,
 };
+
+/** Who may use the manifest and take part in its swarms. What is not given stays as it was in the manifest before. */
+const RULE_OPTIONS: readonly Option[] = [
+  { name: 'closed', kind: 'flag', help: 'peers prove that they belong to the site before they get anything' },
+  { name: 'open', kind: 'flag', help: 'whoever reaches a peer may take part, from now on again' },
+  {
+    name: 'network',
+    kind: 'list',
+    value: 'CIDR',
+    help: 'peers elsewhere are neither heard nor called: 10.0.0.0/8, fd00::/8 (all: 0.0.0.0/0 and ::/0)',
+  },
+  {
+    name: 'machine',
+    kind: 'list',
+    value: 'NAME|MAC|RANGE|@GROUP',
+    help: "machines of nodes.conf that it is for ('*': for all)",
+  },
+  {
+    name: 'agent-min',
+    kind: 'text',
+    value: 'VERSION',
+    help: 'RAM disks with an older agent are refused (0.0.0: none)',
+  },
+];
 
 export const keygen: Command = {
   name: 'keygen',
@@ -78,6 +105,7 @@ export const sign: Command = {
     PASSWORD_OPTION,
     { name: 'comment', kind: 'text', help: 'is signed too, and shown by who verifies (default: the time)' },
     DAYS_OPTION,
+    ...RULE_OPTIONS,
     REPO_OPTION,
   ],
   run: async (args, terminal) => {
@@ -103,7 +131,7 @@ export const manifest: Command = {
   name: 'manifest',
   synopsis: '[options]',
   summary: 'Writes the manifest of what is published now, to be signed, on this machine or another one.',
-  options: [DAYS_OPTION, REPO_OPTION],
+  options: [DAYS_OPTION, ...RULE_OPTIONS, REPO_OPTION],
   run: async (args, terminal) => {
     expectWords(args);
     const file = await draft(args, terminal);
@@ -115,7 +143,32 @@ export const manifest: Command = {
 async function draft(args: Arguments, { err }: Terminal): Promise<string> {
   const days = args.number('days')!;
   if (days <= 0 || days > DAYS_MAX) throw usage(`--days wants a number up to ${DAYS_MAX}, not ${days}`);
-  return draftManifest(args.text('repo')!, days, (line) => err.write(`${line}\n`));
+  const repo = args.text('repo')!;
+  const wish = { days, ...(await rulesOf(args, repo)) };
+  return draftManifest(repo, wish, (line) => err.write(`${line}\n`));
+}
+
+async function rulesOf(args: Arguments, repo: string): Promise<Omit<Wish, 'days'>> {
+  const [closed, open] = [args.flag('closed'), args.flag('open')];
+  if (closed && open) throw usage('--closed and --open are opposites; give one');
+  const networks = args.list('network').map((text) => {
+    const network = parseNetwork(text);
+    if (network !== null) return network;
+    throw usage(`--network ${text} is no network; write its first address and its bits: 10.1.0.0/16`);
+  });
+  const words = args.list('machine');
+  const nodes = words.length === 0 || words.includes('*') ? null : await readNodes(repo);
+  const machines = nodes && [...new Set(words.flatMap((word) => nodes.select(word).map(({ mac }) => mac)))];
+  const agentMin = args.text('agent-min');
+  if (agentMin !== undefined && !isVersion(agentMin)) {
+    throw usage(`--agent-min ${agentMin} is no version like 1.2.3`);
+  }
+  return {
+    ...(closed || open ? { closed } : {}),
+    ...(networks.length === 0 ? {} : { networks: [...new Set(networks)] }),
+    ...(words.length === 0 ? {} : { machines }),
+    ...(agentMin === undefined ? {} : { agentMin }),
+  };
 }
 
 export const verify: Command = {

@@ -108,10 +108,14 @@ export class TrackerServer {
   /**
    * Registers a torrent by its info hash of 20 bytes. `seederPort`: this machine seeds it on that port, and every
    * leecher is told so under the address by which it reached us. A machine of several networks has no other address
-   * that is right for all.
+   * that is right for all. Peers outside `networks` are refused; null: peers may be anywhere.
    */
-  allow(infoHash: Uint8Array, seederPort: number | null = null): void {
-    this.#roster.allow(infoHash);
+  allow(
+    infoHash: Uint8Array,
+    seederPort: number | null = null,
+    networks: readonly string[] | null = null,
+  ): void {
+    this.#roster.allow(infoHash, networks);
     if (seederPort !== null) this.#seederPorts.set(hex(infoHash), seederPort);
   }
 

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Limits } from '../agent/core/limits.ts';
+import type { Company } from '../agent/core/ports.ts';
 import type { Torrent } from '../agent/core/torrent.ts';
 import { swarmHash } from '../agent/core/torrent.ts';
 import { Engine } from '../agent/engine.ts';
@@ -25,6 +26,8 @@ export interface NodeOptions {
   readonly uploadBytesPerSec?: number;
   readonly limits?: Partial<Limits>;
   readonly log?: (fact: string, values?: object) => void;
+  /** With whom it shares its swarms; not given: with all. */
+  readonly company?: Company;
 }
 
 /** An engine on a free port of loopback, stopped when the test ends. */
@@ -41,6 +44,7 @@ export async function startEngine(test: Test, options: NodeOptions = {}): Promis
     ...(options.limits ? { limits: options.limits } : {}),
   });
   test.after(() => engine.stop());
+  if (options.company !== undefined) engine.keepTo(options.company);
   return engine;
 }
 

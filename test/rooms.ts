@@ -7,6 +7,7 @@ import { parseLease } from '../agent/core/lease.ts';
 import type { Manifest } from '../agent/core/manifest.ts';
 import { buildTorrent, parseTorrent } from '../agent/core/metainfo.ts';
 import { readParams } from '../agent/core/params.ts';
+import type { Admission, Company } from '../agent/core/ports.ts';
 import type { InstallEvent } from '../agent/core/report.ts';
 import type {
   EngineRoom,
@@ -102,6 +103,8 @@ export class FakeRooms implements Rooms {
   readonly hashes = digests;
   readonly signatures = signatureChecks;
   trust: Trust | null = null;
+  version = '0.1.0';
+  admission: Admission | null = null;
   manifest = MANIFEST;
   nowMs = 0;
   view: SwarmView = FIELDS;
@@ -110,6 +113,10 @@ export class FakeRooms implements Rooms {
   /** What a room throws, by what is asked of it; an entry is used up. */
   readonly faults: [string, Error][] = [];
   readonly jobs: Extraction[] = [];
+  /** Of the image server. */
+  serverAddresses = ['10.0.0.1'];
+  /** With whom swarms were to be shared. */
+  readonly companies: Company[] = [];
 
   #ask(what: string): void {
     this.asked.push(what);
@@ -131,6 +138,7 @@ export class FakeRooms implements Rooms {
       const files = Object.keys(this.siteFiles).map((path) => ({ path, size: 0, sha256: '0'.repeat(64) }));
       return new TextEncoder().encode(JSON.stringify({ ...this.manifest, files }));
     },
+    addressesOf: async () => this.serverAddresses,
     fetchTorrent: async (_server: URL, entry: CatalogEntry) => torrentBytes(entry.file),
     fetchFile: async (_server: URL, { path }: SiteFile) => new TextEncoder().encode(this.siteFiles[path]),
     readTorrentSource: async () => ({ kind: 'torrent' as const, bytes: torrentBytes('alone.tar.gz') }),
@@ -204,6 +212,7 @@ export class FakeRooms implements Rooms {
     this.#ask('start');
     return {
       port: 6881,
+      keepTo: (company) => void this.companies.push(company),
       join: (torrent) => {
         this.#ask(`join ${torrent.name}`);
         return this.#transfer(torrent.name);

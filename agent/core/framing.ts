@@ -103,12 +103,7 @@ export class Framer {
 
   /** How many bytes from `at` the next step takes, as far as can be told from those there; or the fault in them. */
   #need(bytes: Uint8Array, at: number, available: number): number | string {
-    if (!this.#greeted) {
-      for (let index = 0; index < Math.min(available, PROTOCOL.length); index++) {
-        if (bytes[at + index] !== PROTOCOL[index]) return 'does not speak BitTorrent in the clear';
-      }
-      return HANDSHAKE_BYTES;
-    }
+    if (!this.#greeted) return protocolFault(bytes.subarray(at, at + available)) ?? HANDSHAKE_BYTES;
     if (available < 4) return 4;
     const length = u32(bytes, at);
     if (length === 0) return 4;
@@ -201,6 +196,12 @@ export class Framer {
     else this.#handler.block(stretch, whole ? part : this.#scratch!.subarray(0, stretch.length));
     return taken;
   }
+}
+
+/** What is wrong with the beginning of a stream, however little of it is there; null: nothing yet. */
+export function protocolFault(bytes: Uint8Array): string | null {
+  const right = bytes.subarray(0, PROTOCOL.length).every((byte, at) => byte === PROTOCOL[at]);
+  return right ? null : 'does not speak BitTorrent in the clear';
 }
 
 function u32(bytes: Uint8Array, at: number): number {

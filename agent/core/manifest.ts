@@ -4,7 +4,6 @@
 import {
   bad,
   type CatalogEntry,
-  count,
   fault,
   fieldsOf,
   parseCatalogEntry,
@@ -13,17 +12,9 @@ import {
 } from './catalog.ts';
 import { messageOf, SwarmbootError } from './errors.ts';
 import { type PublicKey, parseSignature, type SignatureChecks, verifySignature } from './minisign.ts';
+import { parseRelease, type Release } from './release.ts';
 import type { Trust } from './trust.ts';
 import { MIB } from './units.ts';
-
-/** What makes one signed manifest newer than another. */
-export interface Release {
-  /** Each signed manifest of a repository has a larger one; from 1 on. */
-  readonly serial: number;
-  /** Unix times, s. From the second on the manifest is not believed. */
-  readonly created: number;
-  readonly expires: number;
-}
 
 export interface Manifest {
   readonly format: 1;
@@ -131,17 +122,6 @@ export function parseManifest(text: string): Manifest {
     parseSiteFile(value, `file ${i + 1} of the manifest`),
   );
   return { format: 1, release: parseRelease(fields.release), entries, files };
-}
-
-function parseRelease(value: unknown): Release | null {
-  if (value === null) return null;
-  const where = '"release" of the manifest';
-  const fields = fieldsOf(value, where);
-  return {
-    serial: count(fields, 'serial', where, 1),
-    created: count(fields, 'created', where, 0),
-    expires: count(fields, 'expires', where, 0),
-  };
 }
 
 function jsonOf(text: string): unknown {

@@ -76,6 +76,24 @@ export interface Self {
   readonly requestsMax: number;
 }
 
+/** How the peers of closed swarms know each other. */
+export interface Admission {
+  /** What every peer of that torrent knows, and nobody else; null: nobody does now, and nobody is admitted. */
+  secretOf(infoHash: Uint8Array): Uint8Array | null;
+  /** RFC 2104 with SHA-256. */
+  hmacSha256(key: Uint8Array, message: Uint8Array): Uint8Array;
+  /** 32 bytes that nobody can foretell. */
+  nonce(): Uint8Array;
+}
+
+/** With whom swarms are shared. */
+export interface Company {
+  /** Networks like `10.0.0.0/8`; peers elsewhere are neither heard nor called. Null: peers may be anywhere. */
+  readonly networks: readonly string[] | null;
+  /** Null: the swarms are open to whoever comes. */
+  readonly admission: Admission | null;
+}
+
 /** What a conversation tells the engine. */
 export interface WireListener {
   /** An incoming handshake: what is it about? Null: nothing that we have, and the link is closed. */

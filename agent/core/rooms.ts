@@ -9,7 +9,7 @@ import type { LinkSight } from './inventory.ts';
 import type { Lease } from './lease.ts';
 import type { Magnet } from './magnet.ts';
 import type { SignatureChecks } from './minisign.ts';
-import type { StorePort } from './ports.ts';
+import type { Admission, Company, StorePort } from './ports.ts';
 import type { InstallEvent } from './report.ts';
 import type { Pool } from './staging.ts';
 import type { SystemRooms } from './systemrooms.ts';
@@ -35,6 +35,8 @@ export interface TransferRoom {
 export interface EngineRoom {
   /** The one listening port for all torrents. */
   readonly port: number;
+  /** From now on swarms are shared with that company alone. To be called before the first is entered. */
+  keepTo(company: Company): void;
   join(torrent: Torrent, store: StorePort, have: Bitfield): TransferRoom;
   /** The info dictionary of a magnet link, from its peers (BEP 9); verified against the info hash. */
   fetchInfo(
@@ -94,6 +96,8 @@ export type TorrentSource =
 export interface CatalogRoom {
   /** The manifest with its signature, as bytes yet to be believed. */
   fetchManifest(server: URL, signal: AbortSignal): Promise<Uint8Array>;
+  /** The addresses of the image server's host, as literals; none when nobody knows them. */
+  addressesOf(server: URL): Promise<readonly string[]>;
   /** The bytes of a .torrent file, yet to be believed. */
   fetchTorrent(server: URL, entry: CatalogEntry, signal: AbortSignal): Promise<Uint8Array>;
   /** A site file, whole and with the hash that the manifest promises. */
@@ -130,8 +134,6 @@ export interface ProbeRoom {
 
 /** What an enrolled node has beside its token, which only those have who ask the image server. */
 export interface Membership {
-  /** By which the nodes of this run know one another: 32 bytes in base64url. */
-  readonly secret: string;
   /** By which the new system shows, once, that it is this node. */
   readonly proof: string;
 }
@@ -165,6 +167,10 @@ export interface Rooms {
    * SwarmbootError 'enrolment' when it may not, 'network', 'signature' or 'report'.
    */
   enrol(server: URL, signal: AbortSignal): Promise<Membership | null>;
+  /** The version of this agent, `x.y.z`. */
+  readonly version: string;
+  /** How this node is known in closed swarms; null: it has not been enrolled, and cannot take part in one. */
+  readonly admission: Admission | null;
   startEngine(): Promise<EngineRoom>;
   openStore(torrent: Torrent, path: string, signal: AbortSignal): Promise<StoreRoom>;
   extract(job: Extraction, signal: AbortSignal): Promise<ExtractionResult>;

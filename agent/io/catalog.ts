@@ -22,7 +22,7 @@ const SILENCE_MAX_MS: Ms = 10_000;
 const REQUEST_MAX_MS: Ms = 60_000;
 
 /** Fetches with `credentials` from image servers. What it brings is yet to be believed, unless it says otherwise. */
-export function openCatalog(credentials: Credentials): CatalogRoom {
+export function openCatalog(credentials: Credentials): Omit<CatalogRoom, 'addressesOf'> {
   const fetch = (url: URL, bytesMax: number, signal: AbortSignal) =>
     fetchBytes(url, bytesMax, credentials, signal);
   return {

@@ -1,8 +1,10 @@
 // The digests, codes and the check of signatures that the core asks for, by node:crypto.
 
-import { createHmac, createPublicKey, hash, verify } from 'node:crypto';
+import { createHmac, createPublicKey, hash, randomBytes, verify } from 'node:crypto';
+import { torrentSecret } from '../core/admission.ts';
 import { FIRST_BOOT_LABEL } from '../core/enrolment.ts';
 import type { SignatureChecks } from '../core/minisign.ts';
+import type { Admission } from '../core/ports.ts';
 import type { Hashes } from '../core/torrent.ts';
 
 export const digests: Hashes = {
@@ -36,4 +38,19 @@ export const signatureChecks: SignatureChecks = {
 /** What the new system of a node shows once, in hex; the token cannot be had from it. */
 export function firstBootProof(token: string): string {
   return createHmac('sha256', token).update(FIRST_BOOT_LABEL).digest('hex');
+}
+
+const hmacSha256: Admission['hmacSha256'] = (key, message) =>
+  createHmac('sha256', key).update(message).digest();
+
+/** Admission by the secret of the run, 32 bytes, that is the one at the time; null: there is none. */
+export function admissionBy(runSecret: () => Uint8Array | null): Admission {
+  return {
+    secretOf: (infoHash) => {
+      const secret = runSecret();
+      return secret === null ? null : torrentSecret(hmacSha256, secret, infoHash);
+    },
+    hmacSha256,
+    nonce: () => randomBytes(32),
+  };
 }

@@ -3,6 +3,7 @@
 // someone else, and nobody can strike out a peer of another address.
 
 import { assert } from '../../agent/core/errors.ts';
+import { insideOf } from '../../agent/core/networks.ts';
 import type { AnnounceEvent, PeerAddress } from '../../agent/core/tracker.ts';
 import { hex, type Ms } from '../../agent/core/units.ts';
 
@@ -91,6 +92,8 @@ interface Family {
 }
 
 interface Book {
+  /** Tells whether a host may be in it. */
+  readonly takes: (host: string) => boolean;
   readonly entries: Map<string, Entry>;
   readonly byHost: Map<string, number>;
   readonly ipv4: Family;
@@ -114,12 +117,16 @@ export class Roster {
     this.#random = random;
   }
 
-  /** Registers a torrent by its info hash of 20 bytes; others are refused. Registering twice changes nothing. */
-  allow(infoHash: Uint8Array): void {
+  /**
+   * Registers a torrent by its info hash of 20 bytes, for peers in these networks; null: for all. Others are refused.
+   * Registering twice changes nothing.
+   */
+  allow(infoHash: Uint8Array, networks: readonly string[] | null = null): void {
     assert(infoHash.length === 20, 'an info hash has 20 bytes');
     const key = hex(infoHash);
     if (this.#books.has(key)) return;
     this.#books.set(key, {
+      takes: networks === null ? () => true : insideOf(networks),
       entries: new Map(),
       byHost: new Map(),
       ipv4: { leechers: [], seeders: [] },
@@ -143,6 +150,7 @@ export class Roster {
     if (book === null) return { refused: 'this tracker does not serve that torrent' };
     if (visit.port < 1 || visit.port > 65_535)
       return { refused: `port ${visit.port} is not from 1 to 65535` };
+    if (!book.takes(visit.host)) return { refused: `${visit.host} lies outside the networks of this swarm` };
     const key = `${visit.host} ${visit.port}`;
     let entry = book.entries.get(key);
     const wasSeeder = entry?.seeder === true;

@@ -1,6 +1,7 @@
-// What tests of manifests have in them: an entry of the catalog, and files of a site.
+// What tests of manifests have in them: an entry of the catalog, files of a site, and a release.
 
 import type { CatalogEntry, SiteFile } from '../../agent/core/catalog.ts';
+import { OPEN_RULES, type Release } from '../../agent/core/release.ts';
 
 export const ENTRY: CatalogEntry = {
   name: 'debian-12',
@@ -20,3 +21,5 @@ export const FILES: readonly SiteFile[] = [
   { path: 'layouts/default.json', size: 400, sha256: '3d'.repeat(32) },
   { path: 'scripts/post-install/10all.motd', size: 0, sha256: '4e'.repeat(32) },
 ];
+
+export const RELEASE: Release = { serial: 7, created: 1, expires: 2, ...OPEN_RULES };

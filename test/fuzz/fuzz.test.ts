@@ -14,6 +14,7 @@ const INPUTS = 1500;
 const FEWER: Partial<Record<TargetName, number>> = {
   bencode: 10_000,
   wire: 200,
+  admission: 300,
   engine: 100,
   tar: 200,
   report: 300,

@@ -1,6 +1,7 @@
 // Every parser that reads what comes from a network, from a disk or from people, by the name that `make fuzz` knows.
 
 import type { Target } from './target.ts';
+import { admission } from './targets/admission.ts';
 import { archives } from './targets/archives.ts';
 import { bencode } from './targets/bencode.ts';
 import { datagrams } from './targets/datagrams.ts';
@@ -22,6 +23,7 @@ export const TARGETS = {
   bencode,
   torrent: torrents,
   wire,
+  admission,
   engine,
   tar: archives,
   manifest,

@@ -7,7 +7,7 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Torrent } from '../../agent/core/torrent.ts';
 import { hex, MIB } from '../../agent/core/units.ts';
-import { digests } from '../../agent/io/digest.ts';
+import { admissionBy, digests } from '../../agent/io/digest.ts';
 import { openStore } from '../../agent/io/store.ts';
 import type { Transfer } from '../../agent/transfer.ts';
 import { TrackerServer } from '../../scripts/tracker.ts';
@@ -81,6 +81,36 @@ export async function seedTo(test: TestContext, which: Case, meeting: Meeting): 
   await running.complete(PATIENCE_MS);
   equal(Buffer.compare(readFileSync(join(job.folder, NAME)), CONTENT), 0);
   equal(transfer!.view().uploadedBytes >= CONTENT.length, true);
+}
+
+/** The foreign client meets a closed swarm of ours, which gives it nothing. */
+export async function refuseTo(test: TestContext, which: Case, meeting: Meeting): Promise<void> {
+  const { made, job, folder } = await prepare(test, which, meeting);
+  const { torrent } = made;
+  const path = join(folder, 'closed');
+  writeFileSync(path, CONTENT);
+  const reasons: string[] = [];
+  const closed = await startEngine(test, {
+    host: which.ours,
+    company: { networks: null, admission: admissionBy(() => Buffer.alloc(32, 7)) },
+    log: (fact, values) => {
+      if (fact === 'caller gone') reasons.push(String(Reflect.get(values ?? {}, 'reason')));
+    },
+  });
+  const store = await openStore(torrent, { path, mode: 'seed', hashes: digests });
+  const guarded = closed.join(torrent, store, store.have);
+  while (!(await known(meeting, torrent))) await sleep(20);
+  const running = await which.client.fetch(job);
+  test.after(() => running.program.stop());
+  // Some begin when they are waited for.
+  running.complete(PATIENCE_MS).catch(() => {});
+  const refused = () => reasons.some((reason) => reason.startsWith('was not admitted'));
+  await running.program.until('our refusal', refused, PATIENCE_MS);
+  // Long enough for it to come again.
+  await sleep(500);
+  equal(guarded.view().uploadedBytes, 0);
+  equal(guarded.view().peers, 0);
+  await running.program.stop();
 }
 
 /** We get the content from the foreign client. */

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { admittedLink } from '../../agent/core/admission.ts';
 import { Bitfield } from '../../agent/core/bitfield.ts';
 import type { Link, PeerMessage, Subject, WireListener } from '../../agent/core/ports.ts';
 import { BLOCK_BYTES } from '../../agent/core/units.ts';
+import { admissionBy } from '../../agent/io/digest.ts';
 import { openWire } from '../../agent/io/wire.ts';
 import { u32 } from '../rawpeer.ts';
 
@@ -214,3 +216,51 @@ test('a peer that greets again and again while we search is asked for the dictio
   await sleep(20);
   assert.ok(cost < 50_000, `${cost} bytes`);
 });
+
+test('in an open swarm the first words are these, byte for byte', async () => {
+  const [left, right] = cable(1_000_000);
+  const said: Buffer[] = [];
+  right.open({ data: (chunk) => void said.push(Buffer.from(chunk)), closed: () => {} });
+  const here = converse(left, subject);
+  right.write(handshake(infoHash));
+  await here.ready;
+  await sleep(20);
+  const hello =
+    'd1:md11:ut_metadatai1ee13:metadata_sizei11e1:pi7000e4:reqqi300e11:upload_onlyi0e1:v9:Swarmboote';
+  const expected = Buffer.concat([
+    Buffer.from('\x13BitTorrent protocol'),
+    Buffer.from([0, 0, 0, 0, 0, 0x10, 0, 4]),
+    infoHash,
+    Buffer.alloc(20, 3),
+    u32(2 + hello.length),
+    Buffer.from([20, 0]),
+    Buffer.from(hello),
+  ]);
+  assert.equal(Buffer.concat(said).toString('latin1'), expected.toString('latin1'));
+});
+
+for (const cut of [1, 7, 1_000_000]) {
+  test(`in a closed swarm two wires understand each other once both are admitted, in chunks of ${cut} bytes`, async () => {
+    const [left, right] = cable(cut);
+    const admission = admissionBy(() => Buffer.alloc(32, 7));
+    const self = (byte: number) => ({ peerId: Buffer.alloc(20, byte), port: 7000, requestsMax: 300 });
+    // As `converse` numbers them: 3 calls, 2 is called.
+    const there = converse(admittedLink(right, self(2), null, admission), null);
+    const here = converse(admittedLink(left, self(3), infoHash, admission), subject);
+    assert.deepEqual(await here.ready, { peerId: '02'.repeat(20), fast: true });
+    assert.deepEqual(await there.ready, { peerId: '03'.repeat(20), fast: true });
+    await hear(there.heard, 'extended');
+    here.wire.sendField(Bitfield.full(9));
+    here.wire.flush();
+    await hear(there.heard, 'hadAll');
+    here.wire.request({ piece: 2, begin: 0, length: BLOCK_BYTES });
+    here.wire.flush();
+    await hear(there.heard, 'requested');
+    assert.deepEqual(
+      there.heard.map(({ type }) => type),
+      ['extended', 'hadAll', 'requested'],
+    );
+    here.wire.close('done');
+    assert.equal(await there.closed, 'done');
+  });
+}

@@ -1,15 +1,18 @@
 // Signed repositories: what is offered is what was signed, whoever has signed it, here or elsewhere, and nothing of it goes
 // before the next manifest is signed.
 
-import { deepEqual, equal, match } from 'node:assert/strict';
+import { deepEqual, equal, match, rejects } from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import * as fs from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { EXIT_STATUS } from '../../agent/core/errors.ts';
-import { believeManifest } from '../../agent/core/manifest.ts';
+import { believeManifest, parseManifest } from '../../agent/core/manifest.ts';
+import { OPEN_RULES } from '../../agent/core/release.ts';
 import { signatureChecks } from '../../agent/io/digest.ts';
+import { Seeder } from '../../scripts/seeder.ts';
 import { readPublicKey } from '../../scripts/sign.ts';
 import { scratch } from '../content.ts';
 import { published, swarmboot } from './commands.ts';
@@ -144,6 +147,149 @@ test('a manifest that nodes would not believe is not offered', async (context) =
   const { release, entries } = await again.manifest((manifest) => manifest.release !== null);
   equal(release!.serial, 3);
   deepEqual(entries, [entry]);
+});
+
+/** The rules of the newest manifest in the repository, signed or not. */
+function newestRules(repo: string) {
+  const serial = Math.max(...fs.readdirSync(join(repo, 'signed')).map(Number));
+  const text = fs.readFileSync(join(repo, 'signed', `${serial}`, 'manifest.json'), 'utf8');
+  const { closed, networks, machines, agentMin, trackers } = parseManifest(text).release!;
+  return { closed, networks, machines, agentMin, trackers };
+}
+
+test('rules are signed, stay from one manifest to the next, and are lifted by who says so', async (context) => {
+  const { repo, tree, publish, sign } = await signing(context);
+  fs.writeFileSync(
+    join(repo, 'nodes.conf'),
+    'n1 mac=52:54:00:09:00:01 groups=rack\nn2 mac=52:54:00:09:00:02 groups=rack\nn3 mac=52:54:00:09:00:03\n',
+  );
+  await sign();
+  deepEqual(newestRules(repo), OPEN_RULES);
+  match((await ours('list', '--repo', repo)).out, /; its swarms are open\n$/);
+  const asked = [
+    '--network',
+    '127.0.0.0/30',
+    '--network',
+    'FD00::/8',
+    '--machine',
+    '@rack',
+    '--machine',
+    'n1',
+  ];
+  await sign('--closed', ...asked, '--agent-min', '0.1.0');
+  const rules = {
+    closed: true,
+    networks: ['127.0.0.0/30', 'fd00::/8'],
+    machines: ['52:54:00:09:00:01', '52:54:00:09:00:02'],
+    agentMin: '0.1.0',
+    trackers: null,
+  };
+  deepEqual(newestRules(repo), rules);
+  match(
+    (await ours('list', '--repo', repo)).out,
+    /; its swarms are closed; peers in 127\.0\.0\.0\/30, fd00::\/8; for 2 machines\n$/,
+  );
+  fs.writeFileSync(join(tree, 'motd'), 'second\n');
+  await publish();
+  deepEqual(newestRules(repo), rules, 'what publishing writes has them too');
+  await sign();
+  deepEqual(newestRules(repo), rules);
+  await sign(
+    '--open',
+    '--machine',
+    '*',
+    '--network',
+    '0.0.0.0/0',
+    '--network',
+    '::/0',
+    '--agent-min',
+    '0.0.0',
+  );
+  deepEqual(newestRules(repo), { ...OPEN_RULES, networks: ['0.0.0.0/0', '::/0'] });
+});
+
+test('rules that are none are refused before anything is signed', async (context) => {
+  const { repo, key } = await signing(context);
+  for (const [words, message] of [
+    [['--closed', '--open'], /opposites/],
+    [['--network', '10.0.0.1/8'], /--network 10\.0\.0\.1\/8 is no network; write its first address/],
+    [['--network', 'localhost'], /is no network/],
+    [['--agent-min', 'latest'], /--agent-min latest is no version like 1\.2\.3/],
+    [['--machine', 'n9'], /no node "n9" in nodes\.conf/],
+  ] as const) {
+    const { status, err } = await swarmboot(['sign', '--repo', repo, '--key', `${key}.key`, ...words]);
+    equal(status === 0, false);
+    match(err, message);
+  }
+  equal(fs.existsSync(join(repo, 'signed')), false);
+});
+
+test('the trackers that were published are signed, so that nodes ask no others', async (context) => {
+  const { repo, tree, sign } = await signing(context);
+  const urls = ['http://tracker.example:6969/announce', 'udp://other.example:80'];
+  const announce = urls.flatMap((url) => ['--announce', url]);
+  await published('other', '--kind', 'override', '--from', tree, '--repo', repo, ...announce);
+  await sign();
+  deepEqual(newestRules(repo).trackers, urls);
+});
+
+test('tracker and seeder of a signed manifest keep to its networks, and to those of the next one', async (context) => {
+  const { repo, entry, sign } = await signing(context);
+  await sign('--network', '127.0.0.0/30');
+  const server = await serveRepository(context, repo);
+  await server.manifest((manifest) => manifest.release !== null);
+  const hash = Buffer.from(entry.infoHash, 'hex');
+  /** What the tracker says to an announce from that address, and whether the seeder answers a handshake. */
+  const tried = async (localAddress: string) => {
+    const query = `info_hash=${escape(hash.toString('latin1'))}&port=6881&left=1`;
+    const words = `GET /announce?${query} HTTP/1.1\r\nHost: x\r\n\r\n`;
+    const handshake = Buffer.concat([
+      Buffer.from('\x13BitTorrent protocol'),
+      Buffer.alloc(8),
+      hash,
+      Buffer.alloc(20, 9),
+    ]);
+    const [announced, greeted] = await Promise.all([
+      said({ port: server.trackerPort, localAddress }, words),
+      said({ port: server.peerPort, localAddress }, handshake),
+    ]);
+    return { refused: /lies outside the networks of this swarm/.test(announced), silent: greeted === '' };
+  };
+  while (!/seeding override site/.test(server.said())) await sleep(20);
+  deepEqual(await tried('127.0.0.2'), { refused: false, silent: false });
+  deepEqual(await tried('127.0.0.9'), { refused: true, silent: true });
+  await sign('--network', '127.0.0.8/30');
+  while (!/manifest 2 is signed/.test(server.said())) await sleep(20);
+  deepEqual(await tried('127.0.0.9'), { refused: false, silent: false });
+  deepEqual(await tried('127.0.0.2'), { refused: true, silent: true });
+});
+
+/** All that comes back for these bytes within a moment, or until the other side hangs up. */
+async function said(to: { port: number; localAddress: string }, bytes: string | Buffer): Promise<string> {
+  const socket = connect({ ...to, host: '127.0.0.1' });
+  let text = '';
+  socket.on('error', () => {});
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1');
+    // Peers stay on the line.
+    if (text.startsWith('\x13')) socket.destroy();
+  });
+  socket.write(bytes);
+  await new Promise((resolve) => socket.once('close', resolve));
+  return text;
+}
+
+test('closed swarms are not seeded by a server that enrols nobody', async (context) => {
+  const { repo, entry } = await signing(context);
+  const options = { repo, host: '127.0.0.1', port: 0, uploadBytesPerSec: 0, log: () => {}, admission: null };
+  const seeder = await Seeder.start(options);
+  context.after(() => seeder.stop());
+  await seeder.follow([entry], OPEN_RULES);
+  await rejects(
+    seeder.follow([entry], { closed: true, networks: null }),
+    /closes its swarms, and this server/,
+  );
+  equal(seeder.seeded.size, 1);
 });
 
 test('a RAM disk with keys is not built before something is signed', async (context) => {

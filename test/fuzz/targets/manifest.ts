@@ -6,13 +6,13 @@ import { believeManifest, joinSigned, parseManifest, splitSigned } from '../../.
 import { KIB } from '../../../agent/core/units.ts';
 import { signatureChecks } from '../../../agent/io/digest.ts';
 import { signatureOf } from '../../../scripts/secretkey.ts';
-import { ENTRY, FILES } from '../../core/manifests.ts';
+import { ENTRY, FILES, RELEASE } from '../../core/manifests.ts';
 import { oddJson } from '../generate.ts';
 import { bytesOf, must, refusedWith, type Target, textOf, type Verdict } from '../target.ts';
 
 const MANIFEST = {
   format: 1,
-  release: { serial: 7, created: 1, expires: 2 },
+  release: { ...RELEASE, networks: ['10.0.0.0/8', 'fd00::/8'], machines: ['52:54:00:09:00:01'] },
   entries: [ENTRY, { ...ENTRY, name: 'site', kind: 'override', compression: 'none' }],
   files: FILES,
 };
