@@ -5,13 +5,21 @@ import { join } from 'node:path';
 import { checkNode } from './check.ts';
 import { type ErrorCode, messageOf, SwarmbootError } from './core/errors.ts';
 import type { Params } from './core/params.ts';
-import { foldReport, foldSight, type NodeReport, type StageName } from './core/report.ts';
-import type { EngineRoom, ExtractionResult, Rooms, StoreRoom, TransferRoom } from './core/rooms.ts';
-import { SeedWait } from './core/seedwait.ts';
+import { foldReport, type NodeReport, type StageName } from './core/report.ts';
+import type {
+  EngineRoom,
+  ExtractionResult,
+  Membership,
+  Rooms,
+  StoreRoom,
+  TransferRoom,
+} from './core/rooms.ts';
 import { chooseStaging, describe, type Pool } from './core/staging.ts';
 import type { SystemJob } from './core/systemrooms.ts';
 import { formatBytes, type Ms } from './core/units.ts';
-import { eraseKeys, listOf, type Plan, planInstall, recognised, type Tarball } from './plan.ts';
+import { enrolNode } from './enrol.ts';
+import { eraseKeys, type Plan, planInstall, recognised, type Tarball, tarballsOf } from './plan.ts';
+import { seedOn } from './seeding.ts';
 import { describeJob, onDisks, planSystem } from './siteplan.ts';
 import { TargetSystem } from './system.ts';
 
@@ -51,6 +59,8 @@ export class Install {
   readonly #staged: Staged[] = [];
   readonly #folders: string[] = [];
   #stage: StageName = 'parameters';
+  /** Null: this node has not enrolled. */
+  #membership: Membership | null = null;
   #engine: EngineRoom | null = null;
   #plan: Plan | null = null;
   #pool: string | null = null;
@@ -103,6 +113,8 @@ export class Install {
       disks ? [stage(name, () => work(this.#system!))] : [];
     return [
       stage('parameters', () => this.#checkParameters()),
+      // Who cannot be sure of the server has nothing to show to it.
+      ...(this.#rooms.trust?.authority == null ? [] : [stage('enrol', () => this.#enrol())]),
       stage('catalog', () => this.#readCatalog()),
       // Before the BOEL binaries: they come from the swarm, and whoever cannot reach it would wait for them for ever.
       ...onlyDisks('check', () => this.#check()),
@@ -126,7 +138,7 @@ export class Install {
 
   /** The state of this node now. */
   report(): NodeReport {
-    const transfers = listOf(this.#plan).map((tarball) => {
+    const transfers = tarballsOf(this.#plan).map((tarball) => {
       const staged = this.#staged.find((candidate) => candidate.tarball === tarball);
       const view = staged?.transfer?.view() ?? null;
       const { extractedBytes = 0, writtenBytes = 0 } = staged ?? {};
@@ -184,18 +196,22 @@ export class Install {
     this.#rooms.tell({ fact: 'note', text: `peers reach this node on port ${this.#engine.port}` });
   }
 
+  async #enrol(): Promise<void> {
+    this.#membership = await enrolNode(this.#params, this.#rooms, this.#signal);
+  }
+
   async #readCatalog(): Promise<void> {
     // An attempt before this one may have got so far.
     eraseKeys(this.#plan);
     this.#plan = await planInstall(this.#params, this.#rooms, this.#engine!, this.#signal);
-    const list = listOf(this.#plan).map(
+    const list = tarballsOf(this.#plan).map(
       ({ kind, name, torrent }) => `${kind} ${name} (${formatBytes(torrent.length)})`,
     );
     this.#rooms.tell({ fact: 'note', text: `to be fetched: ${list.join(', ')}` });
     if (!onDisks(this.#params)) return;
     const job = await planSystem(this.#params, this.#plan, this.#rooms, this.#signal);
     this.#job = job;
-    this.#system = new TargetSystem(job, this.#rooms.system);
+    this.#system = new TargetSystem(job, this.#rooms.system, this.#membership?.proof ?? null);
     const text = this.#params.dryRun ? describeJob(job) : job.plan.lines.join('\n');
     this.#rooms.tell({ fact: 'note', text });
   }
@@ -257,22 +273,11 @@ export class Install {
   }
 
   async #seedWait(): Promise<void> {
-    const { seedWait, uploadMinBytesPerSec, pollingMs, seedMaxMs } = this.#params;
-    const { now, sleep, tell } = this.#rooms;
-    const sight = () => foldSight(this.#staged.map(({ transfer }) => transfer!.view()));
     // Everything is verified by now, or its extraction would not have ended; the promises say so formally.
     for (const { transfer } of this.#staged) await until(transfer!.complete, this.#signal);
-    tell({ fact: 'installed', ms: now() - this.#startedMs });
-    const wait = new SeedWait(
-      { enabled: seedWait, uploadMinBytesPerSec, pollingMs, seedMaxMs },
-      now(),
-      sight(),
-    );
-    for (;;) {
-      const reason = wait.look(now(), sight());
-      if (reason !== null) return tell({ fact: 'leaving', reason, uploadedBytes: sight().uploadedBytes });
-      await sleep(Math.max(0, wait.deadline() - now()), this.#signal);
-    }
+    this.#rooms.tell({ fact: 'installed', ms: this.#rooms.now() - this.#startedMs });
+    const views = () => this.#staged.map(({ transfer }) => transfer!.view());
+    await seedOn(this.#params, this.#rooms, views, this.#signal);
   }
 
   /** Leaves every swarm, then frees the pools. Every step is tried; what fails is told and stops nothing. */

@@ -166,7 +166,7 @@ async function install(flags: Flags): Promise<void> {
 }
 
 /**
- * Keeps a machine that was not fit as it is, with the reason on the console, until the image server has armed it again; then
+ * Keeps a machine that was not fit, or may not enrol, as it is, with the reason on the console, until the image server has armed it again; then
  * starts it anew. Throws every other fault, and that one too when a shell of /init's waits for the end of the agent.
  */
 async function parkOrFail(
@@ -176,7 +176,7 @@ async function parkOrFail(
   error: unknown,
   signal: AbortSignal,
 ): Promise<void> {
-  const parked = error instanceof SwarmbootError && error.code === 'check';
+  const parked = error instanceof SwarmbootError && (error.code === 'check' || error.code === 'enrolment');
   if (!parked || shellOnFail || imageServer === null || mac === '') throw error;
   const ask = (until: AbortSignal) => askNode(new URL(imageServer), mac, credentials, until);
   const waiter = { server: imageServer, mac, host: hostName, pollingMs };

@@ -8,18 +8,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Command } from './core/command.ts';
 import type { Credentials } from './core/credentials.ts';
+import { machineSerial } from './core/enrolment.ts';
 import type { ErrorCode } from './core/errors.ts';
 import type { Lease } from './core/lease.ts';
 import type { Params } from './core/params.ts';
-import type { LogFact } from './core/ports.ts';
+import type { Admission, LogFact } from './core/ports.ts';
 import type { InstallEvent } from './core/report.ts';
-import type { Rooms } from './core/rooms.ts';
+import type { Membership, Rooms } from './core/rooms.ts';
 import type { Trust } from './core/trust.ts';
 import type { Ms } from './core/units.ts';
 import { openCatalog } from './io/catalog.ts';
 import { absentPrograms, runCommand } from './io/command.ts';
 import { decrypted } from './io/decrypt.ts';
-import { digests, signatureChecks } from './io/digest.ts';
+import { admissionBy, digests, firstBootProof, signatureChecks } from './io/digest.ts';
 import { diskFacts, firmware } from './io/disks.ts';
 import { extract } from './io/extract.ts';
 import {
@@ -28,14 +29,19 @@ import {
   networkLinks,
   poolAt,
   pools,
+  readIfThere,
   watchProcessors,
 } from './io/host.ts';
+import { enrol } from './io/monitor.ts';
 import { call, echo, rewrite } from './io/probe.ts';
 import { openShell } from './io/shell.ts';
 import { openStore } from './io/store.ts';
 import { endProcesses, openTree } from './io/target.ts';
 import { streamWriter, tarWriter } from './io/tree.ts';
 import { startPeer } from './peer.ts';
+
+/** Of the machine, as its firmware says it; nothing where there is no such table. */
+const SERIAL_PATH = '/sys/class/dmi/id/product_serial';
 
 /** What main.ts brings: whom to believe, and where what is told goes. */
 export interface Brought {
@@ -55,6 +61,7 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
   const { bind, port, uploadMaxBytesPerSec } = params;
   const run = (command: Command, code: ErrorCode, signal: AbortSignal) =>
     runCommand(command, code, signal, (text) => tell({ fact: 'command', text }));
+  const enrolling = new Enrolling(lease, credentials);
   return {
     catalog: openCatalog(credentials),
     host: {
@@ -96,7 +103,10 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
     signatures: signatureChecks,
     trust,
     version: packageJson.version,
-    admission: null,
+    get admission() {
+      return enrolling.admission;
+    },
+    enrol: (server, signal) => enrolling.enrol(server, signal),
     startEngine: () =>
       startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log, credentials }),
     openStore: (torrent, path, signal) =>
@@ -115,6 +125,33 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
     logLines,
     reported,
   };
+}
+
+/** How this machine enrols, and what it is admitted by from then on. */
+class Enrolling {
+  readonly #mac: string;
+  readonly #credentials: Credentials;
+  #admission: Admission | null = null;
+
+  constructor({ mac }: Lease, credentials: Credentials) {
+    this.#mac = mac;
+    this.#credentials = credentials;
+  }
+
+  get admission(): Admission | null {
+    return this.#admission;
+  }
+
+  /** Whoever asks with the credentials from then on shows the token. Throws as `Rooms.enrol` does. */
+  async enrol(server: URL, signal: AbortSignal): Promise<Membership | null> {
+    const serial = machineSerial(readIfThere(SERIAL_PATH) ?? '');
+    const enrolled = await enrol(server, { mac: this.#mac, serial }, this.#credentials, signal);
+    if (enrolled === null) return null;
+    this.#credentials.token = enrolled.token;
+    const secret = Buffer.from(enrolled.secret, 'base64url');
+    this.#admission = admissionBy(() => secret);
+    return { proof: firstBootProof(enrolled.token) };
+  }
 }
 
 /** Resolves after `ms`; rejects with the signal's reason. */

@@ -40,7 +40,7 @@ export interface Plan {
 }
 
 /** Every tarball of the plan. */
-export function listOf(plan: Plan | null): readonly Tarball[] {
+export function tarballsOf(plan: Plan | null): readonly Tarball[] {
   if (plan === null) return [];
   return [...(plan.boel === null ? [] : [plan.boel]), plan.image, ...plan.overrides];
 }
@@ -216,7 +216,7 @@ async function withKeys(
 
 /** Nothing of it can be opened any more. */
 export function eraseKeys(plan: Plan | null): void {
-  for (const { fileKey } of listOf(plan)) fileKey?.erase();
+  for (const { fileKey } of tarballsOf(plan)) fileKey?.erase();
 }
 
 async function readTorrent(

@@ -20,6 +20,7 @@ import {
   unmountHiddenEfi,
 } from './core/bootloader.ts';
 import type { Command } from './core/command.ts';
+import { withProof } from './core/enrolment.ts';
 import { messageOf, SwarmbootError } from './core/errors.ts';
 import {
   FIRST_BOOT_BUSYBOX,
@@ -51,6 +52,7 @@ const SYSTEMD = 'lib/systemd/systemd';
 export class TargetSystem {
   readonly #job: SystemJob;
   readonly #rooms: SystemRooms;
+  readonly #proof: string | null;
   /** Disks may be mounted, and arrays or volumes in use. */
   #disksHeld = false;
   /** Of the EFI system partition, a folder alone is to be seen. */
@@ -58,9 +60,11 @@ export class TargetSystem {
   /** The kernel's places are mounted in the target. */
   #chrootHeld = false;
 
-  constructor(job: SystemJob, rooms: SystemRooms) {
+  /** `proof`: by which the new system shows that it is this node; null: it need not. */
+  constructor(job: SystemJob, rooms: SystemRooms, proof: string | null = null) {
     this.#job = job;
     this.#rooms = rooms;
+    this.#proof = proof;
   }
 
   /**
@@ -314,7 +318,8 @@ export class TargetSystem {
       logFrom: 0,
     });
     tree.copy(BUSYBOX, FIRST_BOOT_BUSYBOX, 0o755);
-    tree.write(FIRST_BOOT_MESSAGE, message, 0o644);
+    // The proof is for the image server alone, and its root's.
+    tree.write(FIRST_BOOT_MESSAGE, withProof(message, this.#proof), 0o600);
     tree.write(FIRST_BOOT_SCRIPT, firstBootScript(await this.#numericUrl(reportsUrl)), 0o755);
     tree.write(FIRST_BOOT_UNIT, firstBootUnit(), 0o644);
     tree.link(FIRST_BOOT_LINK, `/${FIRST_BOOT_UNIT}`);

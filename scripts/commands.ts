@@ -7,7 +7,7 @@ import { initrdBuild } from './initrd.ts';
 import { inspect } from './inspect.ts';
 import { layoutCheck } from './layout.ts';
 import { list } from './list.ts';
-import { logs, nodeArm, nodeDisarm, nodeList } from './node.ts';
+import { logs, nodeArm, nodeDisarm, nodeList, nodeRevoke } from './node.ts';
 import { publish } from './publish.ts';
 import { pxeConfig } from './pxe.ts';
 import { remove } from './remove.ts';
@@ -38,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   pxeConfig,
   nodeArm,
   nodeDisarm,
+  nodeRevoke,
   nodeList,
   status,
   logs,

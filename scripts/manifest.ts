@@ -140,6 +140,11 @@ export async function newestSigned(repo: string, trust: Trust | null): Promise<S
   return null;
 }
 
+/** Whether its nodes have to enrol, and to prove to one another that they did. */
+export function isClosed(signed: Signed | null): boolean {
+  return signed?.manifest.release?.closed === true;
+}
+
 /** The signature of a manifest, under the name that minisign gives it; null when there is none. */
 async function readSignature(repo: string, serial: number): Promise<string | null> {
   const file = `${manifestPath(repo, serial)}.minisig`;

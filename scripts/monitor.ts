@@ -6,8 +6,10 @@ import type { Message } from '../agent/core/monitor.ts';
 import type { Ms } from '../agent/core/units.ts';
 import { type Known, LOST_MS, type NodeRecord, recorded } from './core/board.ts';
 import { type Cluster, type ClusterNode, clusterNode, clusterOf, type NodeDetail } from './core/cluster.ts';
+import type { Alarm } from './core/enrolment.ts';
 import { Nodes } from './core/nodes.ts';
 import { reportOf } from './core/runreport.ts';
+import { enrolledFolder, readAlarms } from './enrolment.ts';
 import { countLines, Logs, readLog } from './logs.ts';
 import { armedFolder, Records, readArmed } from './nodes.ts';
 import { absent, attempt } from './repository.ts';
@@ -37,6 +39,8 @@ export class ClusterMonitor {
   #nodes = new Nodes([], []);
   #armed: ReadonlyMap<string, string> = new Map();
   #armedState = '';
+  #alarms: ReadonlyMap<string, Alarm> = new Map();
+  #enrolledState = '';
   #reporting = 0;
 
   private constructor(repo: string, records: Records, runs: Runs) {
@@ -70,15 +74,14 @@ export class ClusterMonitor {
     this.#nodes = nodes;
   }
 
-  /** Looks at who is armed. Throws SwarmbootError('repository'). */
+  /** Looks at who is armed, and at alarms. Throws SwarmbootError('repository'). */
   async follow(): Promise<void> {
-    const folder = armedFolder(this.#repo);
-    const stat = await attempt(`read ${folder}`, () => fs.stat(folder).catch(absent));
-    const fresh = stat !== undefined && Date.now() - stat.mtimeMs < TICK_MS;
-    const state = stat === undefined ? 'none' : `${stat.ino} ${stat.mtimeMs}`;
-    if (state === this.#armedState && !fresh) return;
-    this.#armedState = state;
-    this.#armed = await readArmed(this.#repo);
+    const armed = await stateOfFolder(armedFolder(this.#repo));
+    if (armed !== this.#armedState) this.#armed = await readArmed(this.#repo);
+    this.#armedState = armed;
+    const enrolled = await stateOfFolder(enrolledFolder(this.#repo));
+    if (enrolled !== this.#enrolledState) this.#alarms = await readAlarms(this.#repo);
+    this.#enrolledState = enrolled;
   }
 
   /** The newest record of a node; null: it has never spoken. */
@@ -174,8 +177,17 @@ export class ClusterMonitor {
     const known: Known = {
       listed: node !== null,
       armedAt: this.#armed.get(mac) ?? null,
+      alarm: this.#alarms.get(mac)?.text ?? null,
       lostBefore: new Date(now.getTime() - LOST_MS).toISOString(),
     };
     return clusterNode(mac, node, this.get(mac), known);
   }
+}
+
+/** Another one when files of the folder may have come, gone or been replaced since. */
+async function stateOfFolder(folder: string): Promise<string> {
+  const stat = await attempt(`read ${folder}`, () => fs.stat(folder).catch(absent));
+  if (stat === undefined) return 'none';
+  const fresh = Date.now() - stat.mtimeMs < TICK_MS;
+  return `${stat.ino} ${stat.mtimeMs} ${fresh ? Date.now() : ''}`;
 }

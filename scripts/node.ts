@@ -5,9 +5,11 @@ import { parseMac } from '../agent/core/mac.ts';
 import { formatDuration } from '../agent/core/units.ts';
 import { type Command, expectWords, type Terminal, usage } from './command.ts';
 import { describeState, LOST_MS, type LogEntry, type NodeRecord } from './core/board.ts';
+import { type Alarm, WINDOW_HOURS, WINDOW_HOURS_MAX } from './core/enrolment.ts';
 import type { Node, Nodes } from './core/nodes.ts';
+import { armNode, readAlarms, revokeNode } from './enrolment.ts';
 import { followLog, readLog } from './logs.ts';
-import { arm, armedSince, disarm, nodesPath, readNodes, readRecords } from './nodes.ts';
+import { armedSince, disarm, nodesPath, readNodes, readRecords } from './nodes.ts';
 import { REPO_OPTION, readEntry } from './repository.ts';
 import { formatTable } from './table.ts';
 
@@ -19,6 +21,8 @@ interface Standing {
   /** Null: it is not in nodes.conf. */
   readonly node: Node | null;
   readonly armedAt: string | null;
+  /** Somebody who is not it has tried to enrol as it. */
+  readonly alarm: Alarm | null;
   readonly record: NodeRecord | null;
   readonly state: string;
 }
@@ -26,10 +30,23 @@ interface Standing {
 export const nodeArm: Command = {
   name: 'node arm',
   synopsis: SELECTORS,
-  summary: 'Makes the next network boot of nodes install them.',
-  options: [REPO_OPTION],
+  summary: 'Makes the next network boot of nodes install them, and lets each enrol once.',
+  options: [
+    {
+      name: 'window',
+      kind: 'number',
+      value: 'HOURS',
+      help: 'how long they may enrol, in a closed site',
+      default: WINDOW_HOURS,
+    },
+    REPO_OPTION,
+  ],
   run: async (args, terminal) => {
     const repo = args.text('repo')!;
+    const hours = args.number('window')!;
+    if (!(hours > 0 && hours <= WINDOW_HOURS_MAX)) {
+      throw usage(`--window wants hours, more than 0 and at most ${WINDOW_HOURS_MAX}, not ${hours}`);
+    }
     const nodes = selected(await readNodes(repo), args.words);
     const images = new Set<string>();
     for (const { name, image } of nodes) {
@@ -41,7 +58,7 @@ export const nodeArm: Command = {
       throw fault(`no image "${image}" is published in ${repo}`, 'see swarmboot publish and swarmboot list');
     }
     for (const { name, mac } of nodes) {
-      await arm(repo, mac);
+      await armNode(repo, mac, hours);
       terminal.out.write(`armed ${name} (${mac})\n`);
     }
   },
@@ -57,6 +74,22 @@ export const nodeDisarm: Command = {
     for (const { name, mac } of selected(await readNodes(repo), args.words)) {
       const was = await disarm(repo, mac);
       terminal.out.write(was ? `disarmed ${name} (${mac})\n` : `${name} (${mac}) was not armed\n`);
+    }
+  },
+};
+
+export const nodeRevoke: Command = {
+  name: 'node revoke',
+  synopsis: SELECTORS,
+  summary: 'Ends what nodes have enrolled for, disarms them, and forgets which machines they were.',
+  options: [REPO_OPTION],
+  run: async (args, terminal) => {
+    const repo = args.text('repo')!;
+    for (const { name, mac } of selected(await readNodes(repo), args.words)) {
+      const was = await revokeNode(repo, mac);
+      terminal.out.write(
+        was ? `revoked ${name} (${mac})\n` : `${name} (${mac}) has not enrolled, and is not armed\n`,
+      );
     }
   },
 };
@@ -119,6 +152,7 @@ function selected(nodes: Nodes, words: readonly string[]): readonly Node[] {
 async function readStandings(repo: string, problem: (text: string) => void): Promise<readonly Standing[]> {
   const nodes = await readNodes(repo);
   const records = await readRecords(repo, problem);
+  const alarms = await readAlarms(repo);
   const lostBefore = new Date(Date.now() - LOST_MS).toISOString();
   const strangers = [...records.keys()].filter((mac) => nodes.byMac(mac) === null);
   return Promise.all(
@@ -126,8 +160,9 @@ async function readStandings(repo: string, problem: (text: string) => void): Pro
       const node = nodes.byMac(mac);
       const record = records.get(mac) ?? null;
       const armedAt = node === null ? null : ((await armedSince(repo, mac))?.toISOString() ?? null);
-      const known = { listed: node !== null, armedAt, lostBefore };
-      return { mac, node, armedAt, record, state: describeState(record, known) };
+      const alarm = alarms.get(mac) ?? null;
+      const known = { listed: node !== null, armedAt, alarm: alarm?.text ?? null, lostBefore };
+      return { mac, node, armedAt, alarm, record, state: describeState(record, known) };
     }),
   );
 }

@@ -1,5 +1,5 @@
-// The nodes as a repository keeps them: nodes.conf, who is armed (an empty file each in armed/), and the newest message of
-// each (a JSON file in reports/). `serve` and `swarmboot node` meet here, each a process of its own.
+// The nodes as a repository keeps them: nodes.conf, who is armed (a file each in armed/, with how many hours the node may
+// enrol), and the newest message of each (a JSON file in reports/). `serve` and `swarmboot node` meet here, each a process of its own.
 
 import * as fs from 'node:fs/promises';
 import * as path from 'node:path';
@@ -7,6 +7,7 @@ import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { mac12, parseMac } from '../agent/core/mac.ts';
 import type { Ms } from '../agent/core/units.ts';
 import { type NodeRecord, parseRecord } from './core/board.ts';
+import { type Arming, WINDOW_HOURS } from './core/enrolment.ts';
 import { NODES_MAX, Nodes, parseNodes } from './core/nodes.ts';
 import { absent, attempt, settle, syncPath } from './repository.ts';
 
@@ -24,13 +25,15 @@ export async function readNodes(repo: string): Promise<Nodes> {
   return text === undefined ? new Nodes([], []) : parseNodes(text, place);
 }
 
-/** Makes the next network boot of a node install it. Throws SwarmbootError('repository'). */
-export async function arm(repo: string, mac: string): Promise<void> {
+/** Makes the next network boot of a node install it; it may enrol for so long. Throws SwarmbootError('repository'). */
+export async function arm(repo: string, mac: string, windowHours = WINDOW_HOURS): Promise<void> {
   const place = armedPath(repo, mac);
   await attempt(`write ${place}`, async () => {
     await fs.mkdir(path.dirname(place), { recursive: true });
     // A new file each time: armed once more, it is armed from now on, and its folder shows that something has changed.
-    await fs.writeFile(`${place}.new`, '');
+    await fs.writeFile(`${place}.new`, `${windowHours}\n`);
+    // Root arms beside a service that is not root, and its umask may be a strict one.
+    await fs.chmod(`${place}.new`, 0o644);
     await settle(`${place}.new`, place);
   });
 }
@@ -51,6 +54,17 @@ export async function armedSince(repo: string, mac: string): Promise<Date | null
   const place = armedPath(repo, mac);
   const stat = await attempt(`read ${place}`, () => fs.stat(place).catch(absent));
   return stat?.mtime ?? null;
+}
+
+/** How a node is armed; null: it is not. Throws SwarmbootError('repository'). */
+export async function readArming(repo: string, mac: string): Promise<Arming | null> {
+  const since = await armedSince(repo, mac);
+  if (since === null) return null;
+  const place = armedPath(repo, mac);
+  const text = (await attempt(`read ${place}`, () => fs.readFile(place, 'utf8').catch(absent))) ?? '';
+  // An empty file, as older versions have left it, says nothing of a window.
+  const hours = Number(text.trim() || WINDOW_HOURS);
+  return { sinceMs: since.getTime(), windowHours: hours > 0 ? hours : 0 };
 }
 
 /** Since when each armed node is, by MAC: `2026-01-31T12:00:00.000Z`. Throws SwarmbootError('repository'). */

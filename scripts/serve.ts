@@ -7,6 +7,7 @@ import { performance } from 'node:perf_hooks';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TLSSocket } from 'node:tls';
+import { ENROL_NAME } from '../agent/core/enrolment.ts';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { MANIFEST_NAME } from '../agent/core/manifest.ts';
 import { withAnnounce } from '../agent/core/metainfo.ts';
@@ -14,12 +15,15 @@ import type { LogFact } from '../agent/core/ports.ts';
 import { OPEN_RULES } from '../agent/core/release.ts';
 import { swarmHash } from '../agent/core/torrent.ts';
 import { KIB, type Ms } from '../agent/core/units.ts';
+import { admissionBy } from '../agent/io/digest.ts';
 import { openLog } from '../agent/io/log.ts';
 import { fileKeyOf } from './agekeys.ts';
 import { type Arguments, type Command, expectWords, type Terminal, usage } from './command.ts';
 import type { ServerAddresses } from './core/bootentry.ts';
+import { Enrolments } from './enrolment.ts';
+import { Gate } from './gate.ts';
 import { Doors } from './listen.ts';
-import { newestSigned, readTrust, type Signed, unsignedManifest } from './manifest.ts';
+import { isClosed, newestSigned, readTrust, type Signed, unsignedManifest } from './manifest.ts';
 import { Metrics } from './metrics.ts';
 import { ClusterMonitor } from './monitor.ts';
 import { REPO_OPTION, readEntries } from './repository.ts';
@@ -92,6 +96,7 @@ interface Parts {
   readonly site: Site;
   readonly doors: Doors;
   readonly certificate: ServerCertificate | null;
+  readonly gate: Gate;
   readonly log: LogFact;
 }
 
@@ -105,13 +110,16 @@ class ImageServer {
   readonly #log: LogFact;
   readonly #doors: Doors;
   readonly #certificate: ServerCertificate | null;
+  readonly #gate: Gate;
   /** What is offered, when it is signed. */
   #signed: Signed | null = null;
+  /** Whether it is closed, as it was last told. */
+  #isTold = false;
   /** Why what is offered is not what the repository holds; empty: it is. */
   #problem = 'the repository has not been read yet';
 
   private constructor(parts: Parts) {
-    const { repo, tracker, seeder, monitor, metrics, site, doors, certificate, log } = parts;
+    const { repo, tracker, seeder, monitor, metrics, site, doors, certificate, gate, log } = parts;
     this.tracker = tracker;
     this.seeder = seeder;
     this.site = site;
@@ -121,6 +129,7 @@ class ImageServer {
     this.#log = log;
     this.#doors = doors;
     this.#certificate = certificate;
+    this.#gate = gate;
     doors.answer((request, response) => void this.#serve(request, response));
   }
 
@@ -138,6 +147,8 @@ class ImageServer {
       const clock = () => performance.now();
       const tracker = await TrackerServer.start({ host, port: trackerPort, random: Math.random, clock, log });
       opened.push({ stop: () => tracker.close() });
+      const enrolments = await Enrolments.open(repo);
+      const certificate = await readServerCertificate(repo);
       const uploadBytesPerSec = args.number('upload-max')! * KIB;
       const seeder = await Seeder.start({
         repo,
@@ -145,7 +156,8 @@ class ImageServer {
         port: peerPort,
         uploadBytesPerSec,
         log,
-        admission: null,
+        // Without TLS nobody enrols, and nobody could be admitted.
+        admission: certificate === null ? null : admissionBy(() => enrolments.runSecret),
       });
       opened.push(seeder);
       const monitor = await ClusterMonitor.open(repo, (name) => imageOf(seeder, name), say);
@@ -155,10 +167,12 @@ class ImageServer {
         tracker: () => tracker.stats(),
         seeded: () => seeder.sights(),
       });
-      const site = new Site(repo, monitor, metrics, say);
-      const certificate = await readServerCertificate(repo);
+      const site = new Site({ repo, monitor, metrics, enrolments, say });
+      const gate = new Gate(enrolments, clock);
+      await openGate(gate, repo);
       const doors = await Doors.open({ host, httpPort, httpsPort, certificate });
-      return new ImageServer({ repo, tracker, seeder, monitor, metrics, site, doors, certificate, log });
+      const parts = { repo, tracker, seeder, monitor, metrics, site, doors, certificate, gate, log };
+      return new ImageServer(parts);
     } catch (error) {
       for (const part of opened) await part.stop();
       throw error;
@@ -189,6 +203,7 @@ class ImageServer {
         await this.site.follow();
         await this.#monitor.follow();
         const signed = await newestSigned(this.#repo, await readTrust(this.#repo));
+        this.#setClosed(isClosed(signed), say);
         const entries = signed?.manifest.entries ?? (await readEntries(this.#repo));
         const rules = signed?.manifest.release ?? OPEN_RULES;
         const { came, went } = await this.seeder.follow(entries, rules);
@@ -217,6 +232,17 @@ class ImageServer {
     }
   }
 
+  #setClosed(closed: boolean, say: (line: string) => void): void {
+    if (closed !== this.#isTold) {
+      if (closed && this.#certificate === null)
+        say('the site is closed, and nobody can enrol without TLS: swarmboot init, then start this anew');
+      else if (closed) say('the site is closed: nodes enrol, and show their tokens over TLS');
+    }
+    this.#isTold = closed;
+    this.#gate.closed = closed;
+    this.tracker.setClosed(closed);
+  }
+
   async stop(): Promise<void> {
     this.#doors.close();
     await this.seeder.stop();
@@ -241,11 +267,18 @@ class ImageServer {
 
   async #answer(request: http.IncomingMessage): Promise<Reply> {
     const path = (request.url ?? '').split('?')[0]!;
-    if (request.method === 'POST' && path === '/reports') return this.site.report(request);
+    const reads = request.method === 'GET' || request.method === 'HEAD';
+    const shown = reads ? await this.#watch.get(path) : null;
+    if (shown !== null) return shown;
+    const admitted = await this.#gate.admit(request, path);
+    if ('refusal' in admitted) return admitted.refusal;
+    const { asker } = admitted;
+    if (request.method === 'POST' && path === '/reports') return this.site.report(request, asker);
+    if (request.method === 'POST' && path === `/${ENROL_NAME}`) return this.site.enrol(request, asker);
     if (request.method === 'POST' && path === '/echo') return this.site.echo(request);
-    if (request.method !== 'GET' && request.method !== 'HEAD') {
-      return plain(405, 'only GET and HEAD are answered, and POST to /reports and /echo');
-    }
+    if (!reads) return plain(405, 'only GET and HEAD are answered, and POST to /reports, /enrol and /echo');
+    if (asker.is === 'node' && path === '/announce')
+      return { type: 'text/plain', ...this.tracker.answer(request) };
     const localAddress = request.socket.localAddress ?? '';
     if (path === `/${MANIFEST_NAME}`) {
       return { status: 200, type: 'application/octet-stream', body: this.#manifest() };
@@ -255,11 +288,10 @@ class ImageServer {
     const name = /^\/torrents\/([^/]+)\.torrent$/.exec(path)?.[1];
     const seeded = name === undefined ? undefined : this.seeder.seeded.get(name);
     if (seeded !== undefined) {
-      const body = this.#torrentFor(seeded, localAddress);
+      const body = this.#torrentFor(seeded, request);
       return { status: 200, type: 'application/x-bittorrent', body };
     }
     return (
-      (await this.#watch.get(path)) ??
       (await this.site.get(path, this.#addressesFor(localAddress))) ??
       plain(404, 'nothing is here; / shows the cluster')
     );
@@ -290,10 +322,18 @@ class ImageServer {
     return { status: 200, type: 'application/octet-stream', body: key.reveal(), headers };
   }
 
-  /** A torrent without trackers gets ours, under the address by which the asker reached us. */
-  #torrentFor({ torrent, torrentBytes }: Seeded, localAddress: string): Uint8Array {
+  /**
+   * A torrent without trackers gets ours, under the address by which the asker reached us. Closed, a site has no other, and
+   * the asker shows his token to the very name alone by which he came.
+   */
+  #torrentFor({ torrent, torrentBytes }: Seeded, { headers, socket }: http.IncomingMessage): Uint8Array {
+    const own = hostOf(socket.localAddress ?? '');
+    if (this.#gate.closed) {
+      const host = headers.host ?? `${own}:${this.#doors.httpsPort}`;
+      return withAnnounce(torrentBytes, [[`https://${host}/announce`]]);
+    }
     if (torrent.announce.length > 0) return torrentBytes;
-    const at = `${hostOf(localAddress)}:${this.tracker.httpPort}/announce`;
+    const at = `${own}:${this.tracker.httpPort}/announce`;
     return withAnnounce(torrentBytes, [[`http://${at}`], [`udp://${at}`]]);
   }
 }
@@ -301,6 +341,16 @@ class ImageServer {
 /** Why whoever asks gets no key; null: it may have it. */
 function keyRefusal({ socket }: http.IncomingMessage): string | null {
   return socket instanceof TLSSocket ? null : 'keys are given over https alone; come by the https port';
+}
+
+/** Whether the site is closed must be known before the first is answered. */
+async function openGate(gate: Gate, repo: string): Promise<void> {
+  try {
+    gate.closed = isClosed(await newestSigned(repo, await readTrust(repo)));
+  } catch (error) {
+    // `follow` tells it.
+    if (!(error instanceof SwarmbootError)) throw error;
+  }
 }
 
 /** What a run wants to know of an image that is being seeded. */

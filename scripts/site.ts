@@ -1,10 +1,11 @@
-// What the image server answers beside the catalog and the torrents: how a machine boots, its reports, the site's files, and
-// the files of REPO/boot. The routes, and what a report changes.
+// What the image server answers beside the catalog and the torrents: how a machine boots, enrols and reports, the site's files,
+// and the files of REPO/boot. The routes, and what a report changes.
 
 import * as fs from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import * as path from 'node:path';
 import type { SiteFile } from '../agent/core/catalog.ts';
+import { ENROL_BYTES_MAX, parseEnrolRequest, proofIn } from '../agent/core/enrolment.ts';
 import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { parseMac } from '../agent/core/mac.ts';
 import {
@@ -13,12 +14,16 @@ import {
   type NodeAnswer,
   parseMessage,
   REPORT_AFTER,
+  WAITING,
 } from '../agent/core/monitor.ts';
 import { plainText } from '../agent/core/report.ts';
 import { formatBytes } from '../agent/core/units.ts';
+import type { Asker } from './core/access.ts';
 import { begunMs, hasCome, isSuccess } from './core/board.ts';
 import { bootEntry, decideBoot, type Loader, type ServerAddresses } from './core/bootentry.ts';
+import { ENROLMENTS_AT_ONCE_MAX, ENROLMENTS_PER_SEC_MAX, RequestRates } from './core/httplimits.ts';
 import type { Nodes } from './core/nodes.ts';
+import type { Answer, Enrolments } from './enrolment.ts';
 import type { Metrics } from './metrics.ts';
 import type { ClusterMonitor } from './monitor.ts';
 import { armedSince, disarm, nodesPath, readNodes } from './nodes.ts';
@@ -37,22 +42,35 @@ const BOOT_FILE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 /** Senders of messages that cannot be read are told of once each, so many of them. */
 const COMPLAINTS_MAX = 100;
 
+export interface SiteOptions {
+  readonly repo: string;
+  readonly monitor: ClusterMonitor;
+  readonly metrics: Metrics;
+  readonly enrolments: Enrolments;
+  /** Takes lines for the admin. */
+  readonly say: (line: string) => void;
+}
+
 export class Site {
   readonly #repo: string;
   readonly #say: (line: string) => void;
   readonly #files: SiteFiles;
   readonly #monitor: ClusterMonitor;
   readonly #metrics: Metrics;
+  readonly #enrolments: Enrolments;
+  readonly #enrolling = new RequestRates(ENROLMENTS_PER_SEC_MAX, ENROLMENTS_AT_ONCE_MAX);
+  /** Why a node was refused to enrol, as it was last told. */
+  readonly #refused = new Map<string, string>();
   readonly #complained = new Set<string>();
   /** The last nodes.conf that was right; null: there was none yet. */
   #nodes: Nodes | null = null;
   #nodesState = '';
 
-  /** `say` takes lines for the admin. */
-  constructor(repo: string, monitor: ClusterMonitor, metrics: Metrics, say: (line: string) => void) {
+  constructor({ repo, monitor, metrics, enrolments, say }: SiteOptions) {
     this.#repo = repo;
     this.#monitor = monitor;
     this.#metrics = metrics;
+    this.#enrolments = enrolments;
     this.#say = say;
     this.#files = new SiteFiles(repo, say);
   }
@@ -94,10 +112,33 @@ export class Site {
     return found === null ? null : { status: 200, type: 'application/octet-stream', body: found };
   }
 
-  /** The answer to a POST to /reports. Never rejects for what was sent. */
-  async report(request: IncomingMessage): Promise<Reply> {
+  /** The answer to a POST to /enrol, of somebody who has come over TLS if the site is closed. */
+  async enrol(request: IncomingMessage, asker: Asker): Promise<Reply> {
+    if (asker.is === 'anybody') return { status: 204, type: 'text/plain', body: '' };
+    const from = request.socket.remoteAddress ?? 'somewhere';
+    if (!this.#enrolling.take(from, performance.now())) return plain(429, 'too many enrolments; wait');
     try {
-      const message = parseMessage(await readBody(request));
+      const { mac, serial } = parseEnrolRequest(await readBody(request, ENROL_BYTES_MAX));
+      if (this.#nodes === null) return this.#noNodes();
+      const listedSerial = this.#nodes.byMac(mac)?.serial;
+      const answer = await this.#enrolments.enrol({ mac, from, serial, listedSerial });
+      this.#tellEnrolment(mac, answer);
+      if (!answer.granted) return plain(403, answer.reason);
+      const body = `${JSON.stringify(answer.enrolled)}\n`;
+      return { status: 200, type: 'application/json', body, headers: { 'Cache-Control': 'no-store' } };
+    } catch (error) {
+      if (!(error instanceof SwarmbootError)) throw error;
+      return plain(error.code === 'report' ? 400 : 503, error.message);
+    }
+  }
+
+  /** The answer to a POST to /reports. Never rejects for what was sent. */
+  async report(request: IncomingMessage, asker: Asker): Promise<Reply> {
+    try {
+      const body = await readBody(request, MESSAGE_BYTES_MAX);
+      const message = parseMessage(body);
+      const answer = await this.#judge(message, body, asker);
+      if (answer !== null) return answer;
       const before = this.#monitor.get(message.mac)?.message ?? null;
       await this.#take(message);
       this.#metrics.countMessage('kept');
@@ -120,11 +161,48 @@ export class Site {
   /** Sends back what came: by this a node finds out whether large packets get through. */
   async echo(request: IncomingMessage): Promise<Reply> {
     try {
-      return { status: 200, type: 'application/octet-stream', body: await readBody(request) };
+      const body = await readBody(request, MESSAGE_BYTES_MAX);
+      return { status: 200, type: 'application/octet-stream', body };
     } catch (error) {
       if (!(error instanceof SwarmbootError)) throw error;
       return { status: 400, type: 'text/plain', body: `${error.message}\n` };
     }
+  }
+
+  /** The answer to a message that is not to be kept; null: it is what its sender may say. */
+  async #judge(message: Message, body: string, asker: Asker): Promise<Reply | null> {
+    switch (asker.is) {
+      case 'anybody':
+        return null;
+      case 'node':
+        return message.mac === asker.mac ? null : plain(403, `this is the token of ${asker.mac}`);
+      case 'stranger':
+        // A machine that nobody has named yet can show no token, and is to be seen all the same.
+        if (message.stage === WAITING && this.#nodes?.byMac(message.mac) === null) return null;
+        return plain(401, 'this site is closed: enrol first, then show the token');
+      case 'plain': {
+        const proof = hasCome(message) ? proofIn(body) : null;
+        if (proof === null) return plain(403, 'this site is closed, and takes reports over TLS alone');
+        const boot = await this.#enrolments.firstBoot(message.mac, proof);
+        if (boot === 'first') return null;
+        // The answer to the first may have been lost: who asks again must come to an end.
+        return boot === 'again' ? plain(204, '') : plain(403, 'the proof is not that of this node');
+      }
+    }
+  }
+
+  #tellEnrolment(mac: string, answer: Answer): void {
+    const node = this.#nodes?.byMac(mac);
+    if (node == null) return;
+    const who = `${node.name} (${mac})`;
+    if (answer.granted) {
+      this.#refused.delete(mac);
+      return this.#say(`${who} has enrolled`);
+    }
+    if (answer.alarm !== null) this.#say(`ALARM: somebody would be ${who}: ${plainText(answer.alarm.text)}`);
+    else if (this.#refused.get(mac) !== answer.reason)
+      this.#say(`${who} may not enrol: ${answer.reason}; swarmboot node arm lets it`);
+    this.#refused.set(mac, answer.reason);
   }
 
   async #take(message: Message): Promise<void> {
@@ -206,20 +284,24 @@ export class Site {
   }
 }
 
+function plain(status: number, line: string): Reply {
+  return { status, type: 'text/plain', body: line === '' ? '' : `${line}\n` };
+}
+
 /** The whole body. Throws SwarmbootError('report') when it is too long or breaks off. */
-async function readBody(request: IncomingMessage): Promise<string> {
+async function readBody(request: IncomingMessage, bytesMax: number): Promise<string> {
   const parts: Buffer[] = [];
   let length = 0;
   try {
     // What is too long is read no further, yet answered.
     for await (const part of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       length += part.length;
-      if (length > MESSAGE_BYTES_MAX) break;
+      if (length > bytesMax) break;
       parts.push(part);
     }
   } catch (error) {
     throw new SwarmbootError('report', `the report broke off: ${messageOf(error)}`, { cause: error });
   }
-  if (length <= MESSAGE_BYTES_MAX) return Buffer.concat(parts).toString();
-  throw new SwarmbootError('report', `the report is longer than ${MESSAGE_BYTES_MAX} bytes`);
+  if (length <= bytesMax) return Buffer.concat(parts).toString();
+  throw new SwarmbootError('report', `the report is longer than ${bytesMax} bytes`);
 }

@@ -39,6 +39,7 @@ const SCRAPE_MAX = 74;
 const CONNECTION_WINDOW_MS: Ms = 60_000;
 /** Tries to find a port number that is free for TCP and for UDP. */
 const PORT_TRIES = 20;
+const CLOSED = 'this swarm is closed: announce at the image server, over TLS and with a token';
 
 export interface TrackerOptions {
   /** Address to listen on; `::` means all addresses, IPv4 too, also on a machine without IPv6. */
@@ -71,6 +72,7 @@ export class TrackerServer {
   readonly #clock: () => Ms;
   readonly #seederPorts = new Map<string, number>();
   readonly #secret = randomBytes(32);
+  #isClosed = false;
   #announces = 0;
   #scrapes = 0;
   #refused = 0;
@@ -123,6 +125,11 @@ export class TrackerServer {
     this.#seederPorts.delete(hex(infoHash));
   }
 
+  /** Closed, it answers neither on its HTTP port nor on its UDP port, but only by `answer`. */
+  setClosed(closed: boolean): void {
+    this.#isClosed = closed;
+  }
+
   stats(): TrackerStats {
     const totals = this.#roster.totals(this.#clock());
     return { ...totals, announces: this.#announces, scrapes: this.#scrapes, refused: this.#refused };
@@ -138,19 +145,26 @@ export class TrackerServer {
   }
 
   #serve(request: http.IncomingMessage, response: http.ServerResponse): void {
-    const { status, body } = this.#reply(request);
-    if ('failure reason' in body) this.#refused++;
-    const bytes = encode(body);
+    const { status, body } = this.#encoded(this.#isClosed ? refuse(200, CLOSED) : this.#reply(request));
     response.writeHead(status, {
       'content-type': 'text/plain',
-      'content-length': bytes.length,
+      'content-length': body.length,
       connection: 'close',
     });
-    response.end(bytes);
+    response.end(body);
   }
 
-  #reply(request: http.IncomingMessage): { status: number; body: { [key: string]: Bencodable } } {
-    const refuse = (status: number, reason: string) => ({ status, body: { 'failure reason': reason } });
+  /** The answer to a request that came elsewhere, from somebody who may announce. */
+  answer(request: http.IncomingMessage): { status: number; body: Uint8Array } {
+    return this.#encoded(this.#reply(request));
+  }
+
+  #encoded({ status, body }: Answer): { status: number; body: Uint8Array } {
+    if ('failure reason' in body) this.#refused++;
+    return { status, body: encode(body) };
+  }
+
+  #reply(request: http.IncomingMessage): Answer {
     const [path, query = ''] = (request.url ?? '').split('?', 2);
     if (path !== '/announce' && path !== '/scrape')
       return refuse(404, 'this tracker has /announce and /scrape');
@@ -181,7 +195,7 @@ export class TrackerServer {
     return { ...handout, complete: handout.complete + 1, peers };
   }
 
-  #announceReply(visit: Visit, here: string | null): { status: number; body: { [key: string]: Bencodable } } {
+  #announceReply(visit: Visit, here: string | null): Answer {
     const handout = this.#announce(visit, here);
     if ('refused' in handout) return { status: 200, body: { 'failure reason': handout.refused } };
     const ipv6 = visit.host.includes(':');
@@ -234,6 +248,7 @@ export class TrackerServer {
     if (connection !== this.#connection(host, window) && connection !== this.#connection(host, window - 1)) {
       return this.#udpRefusal(transaction, 'connection id too old');
     }
+    if (this.#isClosed) return this.#udpRefusal(transaction, CLOSED);
     if (request.action === 'scrape') {
       this.#scrapes++;
       const none: Census = { complete: 0, incomplete: 0, downloaded: 0 };
@@ -272,6 +287,16 @@ export class TrackerServer {
   #connection(host: string, window: number): bigint {
     return createHmac('sha256', this.#secret).update(`${host} ${window}`).digest().readBigUInt64BE();
   }
+}
+
+/** To a request by HTTP. */
+interface Answer {
+  readonly status: number;
+  readonly body: { [key: string]: Bencodable };
+}
+
+function refuse(status: number, reason: string): Answer {
+  return { status, body: { 'failure reason': reason } };
 }
 
 interface Sockets {

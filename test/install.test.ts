@@ -4,6 +4,14 @@ import { SwarmbootError } from '../agent/core/errors.ts';
 import { RETRY_WAITS_MS } from '../agent/install.ts';
 import { FakeRooms, FIELDS, install, stagesOf, torrentBytes } from './rooms.ts';
 
+/** Of a node that believes its image server by its certificate. */
+const TRUST = {
+  keys: [{ id: '00000000000000A1', key: new Uint8Array(32) }],
+  serialMin: 1,
+  sinceSec: 0,
+  authority: 'of the site',
+};
+
 describe('an install', () => {
   test('runs its stages in order, BOEL binaries first, overrides as named, and frees everything', async () => {
     const rooms = new FakeRooms();
@@ -64,6 +72,23 @@ describe('an install', () => {
         error instanceof SwarmbootError && error.code === 'signature' && /is not signed/.test(error.message),
     );
     assert.deepEqual(rooms.asked, ['start', 'catalog', 'stop']);
+  });
+
+  test('of a node that knows its authority enrols before it asks for anything, once, however often the catalog fails', async () => {
+    const rooms = new FakeRooms();
+    rooms.trust = TRUST;
+    rooms.faults.push(['catalog', new SwarmbootError('catalog', 'not up yet')]);
+    await assert.rejects(install(rooms), /is not signed/);
+    assert.deepEqual(rooms.asked, ['start', 'enrol', 'catalog', 'catalog', 'stop']);
+    assert.deepEqual(stagesOf(rooms), ['parameters', 'enrol']);
+  });
+
+  test('of a node that may not enrol ends there, and is not tried again', async () => {
+    const rooms = new FakeRooms();
+    rooms.trust = TRUST;
+    rooms.faults.push(['enrol', new SwarmbootError('enrolment', 'it is not armed')]);
+    await assert.rejects(install(rooms), /it is not armed/);
+    assert.deepEqual(rooms.asked, ['start', 'enrol', 'stop']);
   });
 
   test('of a node with public keys takes no torrent that is named to it', async () => {

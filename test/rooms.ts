@@ -13,6 +13,7 @@ import type { InstallEvent } from '../agent/core/report.ts';
 import type {
   EngineRoom,
   Extraction,
+  Membership,
   ProbeRoom,
   Rooms,
   StoreRoom,
@@ -128,6 +129,14 @@ export class FakeRooms implements Rooms {
     const at = this.faults.findIndex(([when]) => when === what);
     if (at >= 0) throw this.faults.splice(at, 1)[0]![1];
   }
+
+  /** What the image server gives to who enrols. */
+  membership: Membership | null = null;
+
+  enrol = async () => {
+    this.#ask('enrol');
+    return this.membership;
+  };
 
   readonly catalog = {
     fetchManifest: async (): Promise<Uint8Array> => {

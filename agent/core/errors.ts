@@ -24,6 +24,7 @@ export const EXIT_STATUS = {
   build: 21,
   check: 23,
   signature: 24,
+  enrolment: 25,
 } as const;
 
 export type ErrorCode = keyof typeof EXIT_STATUS;
@@ -52,6 +53,7 @@ export const EXIT_MEANING: Readonly<Record<ErrorCode, string>> = {
   build: 'BOEL binaries or RAM disk could not be built',
   check: 'this machine is not fit for an install; nothing was written',
   signature: 'a key, a signature or a certificate is wrong, or what was signed has been changed',
+  enrolment: 'the image server does not let this machine enrol; nothing was written',
 };
 
 /** A fault of the world outside: what is wrong, where, and what to do next, in that order, in one message. */

@@ -9,6 +9,7 @@ import type { SwarmView } from './view.ts';
 /** In the order in which they run; an install into a folder has none of those that are about disks. */
 export const STAGES = [
   'parameters',
+  'enrol',
   'catalog',
   'check',
   'BOEL binaries',

@@ -137,6 +137,12 @@ export interface ProbeRoom {
   rewrite(stretch: Stretch, signal: AbortSignal): Promise<{ readonly bytes: number; readonly ms: Ms }>;
 }
 
+/** What an enrolled node has beside its token, which only those have who ask the image server. */
+export interface Membership {
+  /** By which the new system shows, once, that it is this node. */
+  readonly proof: string;
+}
+
 /** What an install onto disks has to know of this machine. */
 export interface MachineRoom {
   diskFacts(): Promise<readonly DiskFacts[]>;
@@ -161,6 +167,11 @@ export interface Rooms {
   readonly signatures: SignatureChecks;
   /** Whose signature is believed; null: anybody is. */
   readonly trust: Trust | null;
+  /**
+   * Enrols this node: from then on it is known by its token. Null: the site is open, and wants nobody to enrol. Throws
+   * SwarmbootError 'enrolment' when it may not, 'network', 'signature' or 'report'.
+   */
+  enrol(server: URL, signal: AbortSignal): Promise<Membership | null>;
   /** The version of this agent, `x.y.z`. */
   readonly version: string;
   /** How this node is known in closed swarms; null: it has not been enrolled, and cannot take part in one. */

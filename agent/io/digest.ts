@@ -1,7 +1,8 @@
-// The digests, the check of signatures and the proofs of admission that the core asks for, by node:crypto.
+// The digests, codes and the check of signatures that the core asks for, by node:crypto.
 
 import { createHmac, createPublicKey, hash, randomBytes, verify } from 'node:crypto';
 import { torrentSecret } from '../core/admission.ts';
+import { FIRST_BOOT_LABEL } from '../core/enrolment.ts';
 import type { SignatureChecks } from '../core/minisign.ts';
 import type { Admission } from '../core/ports.ts';
 import type { Hashes } from '../core/torrent.ts';
@@ -33,6 +34,11 @@ export const signatureChecks: SignatureChecks = {
   },
   blake2b512: (data) => hash('blake2b512', data, 'buffer'),
 };
+
+/** What the new system of a node shows once, in hex; the token cannot be had from it. */
+export function firstBootProof(token: string): string {
+  return createHmac('sha256', token).update(FIRST_BOOT_LABEL).digest('hex');
+}
 
 const hmacSha256: Admission['hmacSha256'] = (key, message) =>
   createHmac('sha256', key).update(message).digest();

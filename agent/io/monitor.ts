@@ -1,10 +1,12 @@
-// Sends a node's messages to its image server and asks what the server thinks of the node. The newest message wins: what a
-// server that is away has missed is dropped, and the install never waits for it.
+// Sends a node's messages to its image server, asks what the server thinks of the node, and enrols it there. The newest
+// message wins: what a server that is away has missed is dropped, and the install never waits for it.
 
 import { Agent as HttpAgent, type IncomingHttpHeaders, request as requestHttp } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { type Credentials, distrusted, requestOptions } from '../core/credentials.ts';
+import { ENROL_NAME, type Enrolled, type EnrolRequest, parseEnrolled } from '../core/enrolment.ts';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
+import { boundText } from '../core/fields.ts';
 import {
   briefMessage,
   encodeMessage,
@@ -20,10 +22,13 @@ import type { Ms } from '../core/units.ts';
 
 /** A server that has not answered by then is away. */
 const ANSWER_MAX_MS: Ms = 5000;
+/** Nobody enrols twice: an answer that is given up is lost, and a thousand nodes may ask at once. */
+const ENROLLED_MAX_MS: Ms = 60_000;
 /** Waits before the next attempts; the last one again and again. */
 const RETRY_WAITS_MS: readonly Ms[] = [500, 1000, 2000, 4000, 8000, 15_000, 30_000];
 /** The same, when somebody waits for the last message to go out. */
 const HURRY_WAIT_MS: Ms = 100;
+const REASON_MAX = 400;
 
 /** One node's line to its image server. Nothing in it throws or keeps the process alive. */
 export class Monitor {
@@ -102,6 +107,7 @@ export class Monitor {
   /** False when it may be tried again; a message that the server refuses is not. */
   async #post(message: Message): Promise<boolean> {
     try {
+      const isLast = this.#hurried;
       const body = encodeMessage(message);
       const signal = AbortSignal.timeout(ANSWER_MAX_MS);
       const { status, headers } = await exchange(this.#url, {
@@ -111,7 +117,8 @@ export class Monitor {
         credentials: this.#credentials,
         signal,
       });
-      if (status >= 500) return false;
+      // Before it is enrolled nobody listens to this node; when it never will be, its last message is in vain.
+      if (status >= 500 || (status === 401 && !isLast)) return false;
       const afterMs = Number(headers[REPORT_AFTER] ?? 0);
       this.#told = message;
       this.#dueMs = performance.now() + (afterMs > 0 ? Math.min(afterMs, REPORT_AFTER_MAX_MS) : 0);
@@ -141,18 +148,47 @@ export async function askNode(
   signal: AbortSignal,
 ): Promise<NodeAnswer> {
   const url = below(server, `nodes/${mac}`);
-  const limit = AbortSignal.any([signal, AbortSignal.timeout(ANSWER_MAX_MS)]);
-  const asked = exchange(url, { method: 'GET', credentials, signal: limit });
-  const { status, body } = await asked.catch((error: unknown) => {
+  const { status, body } = await ask(url, { method: 'GET', credentials, signal }, ANSWER_MAX_MS);
+  if (status !== 200) throw unreachable(url, `the server answered ${status}`);
+  return parseNodeAnswer(body);
+}
+
+/**
+ * Enrols a node at the image server. Null: it wants nobody to enrol. Throws SwarmbootError 'enrolment' when it refuses,
+ * 'network' when it does not answer, 'signature' when it is not to be believed, 'report' when the answer cannot be read.
+ */
+export async function enrol(
+  server: URL,
+  request: EnrolRequest,
+  credentials: Credentials,
+  signal: AbortSignal,
+): Promise<Enrolled | null> {
+  const url = below(server, ENROL_NAME);
+  const body = JSON.stringify(request);
+  const answer = await ask(url, { method: 'POST', body, credentials, signal }, ENROLLED_MAX_MS);
+  if (answer.status === 204) return null;
+  if (answer.status === 403) {
+    const reason = boundText(answer.body.trim(), REASON_MAX);
+    throw new SwarmbootError(
+      'enrolment',
+      `${server.origin} does not let ${request.mac} enrol: ${reason}; when this is the right machine, arm it (again) there: swarmboot node arm`,
+    );
+  }
+  if (answer.status !== 200) throw unreachable(url, `the server answered ${answer.status}`);
+  return parseEnrolled(answer.body);
+}
+
+/** One request. Throws SwarmbootError 'network' or 'signature', or the signal's reason. */
+async function ask(url: URL, { signal, ...request }: Exchange, answerMaxMs: Ms): Promise<Answer> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(answerMaxMs)]);
+  return exchange(url, { ...request, signal: limit }).catch((error: unknown) => {
     signal.throwIfAborted();
     if (error instanceof SwarmbootError) throw error;
     const distrust = distrusted(url, error, new Date().toISOString());
     if (distrust !== null) throw distrust;
-    const why = limit.aborted ? `no answer within ${ANSWER_MAX_MS / 1000} s` : messageOf(error);
+    const why = limit.aborted ? `no answer within ${answerMaxMs / 1000} s` : messageOf(error);
     throw unreachable(url, why, error);
   });
-  if (status !== 200) throw unreachable(url, `the server answered ${status}`);
-  return parseNodeAnswer(body);
 }
 
 function unreachable(url: URL, why: string, cause?: unknown): SwarmbootError {

@@ -67,6 +67,7 @@ export const LOST_MS: Ms = 60_000;
 
 /** In the order in which people want to see them. */
 export const NODE_STATES = [
+  'alarm',
   'failed',
   'lost',
   'installing',
@@ -79,7 +80,7 @@ export const NODE_STATES = [
 ] as const;
 
 /**
- * Where a node stands. `lost`: it was installing and is silent; `imaged`: the image is on its disk; `installed`: the new
+ * Where a node stands. `alarm`: somebody who is not it has tried to enrol as it; `lost`: it was installing and is silent; `imaged`: the image is on its disk; `installed`: the new
  * system has come up; `waiting`: it runs from the RAM disk and nobody has armed it; `idle`: nobody has, and it says
  * nothing; `unknown`: it waits and is not in nodes.conf.
  */
@@ -91,11 +92,14 @@ export interface Known {
   readonly listed: boolean;
   /** Since when it is armed; null: it is not. */
   readonly armedAt: string | null;
+  /** What an admin must look at before anything else; null: nothing. */
+  readonly alarm: string | null;
   /** Whoever installs and last spoke before this moment is lost: LOST_MS ago. */
   readonly lostBefore: string;
 }
 
-export function stateOf(record: NodeRecord | null, { listed, armedAt, lostBefore }: Known): NodeState {
+export function stateOf(record: NodeRecord | null, { listed, armedAt, alarm, lostBefore }: Known): NodeState {
+  if (alarm !== null) return 'alarm';
   if (armedAt !== null && (record === null || record.at < armedAt)) return 'armed';
   if (record === null) return listed ? 'idle' : 'unknown';
   const { status, stage } = record.message;
@@ -109,6 +113,7 @@ export function stateOf(record: NodeRecord | null, { listed, armedAt, lostBefore
 /** One phrase: where a node stands. */
 export function describeState(record: NodeRecord | null, known: Known): string {
   const state = stateOf(record, known);
+  if (known.alarm !== null) return `alarm: ${known.alarm}`;
   if (record === null) return state;
   const { status, text, report, stage } = record.message;
   const percent = Math.floor(report?.percent ?? Math.max(0, Math.min(status, 99)));

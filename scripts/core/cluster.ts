@@ -92,23 +92,25 @@ export function clusterNode(
   known: Known,
 ): ClusterNode {
   const state = stateOf(record, known);
+  // What it does goes on, whatever else is the matter.
+  const doing = stateOf(record, { ...known, alarm: null });
   const message = record?.message ?? null;
   const report = message?.report ?? null;
-  const moves = state === 'installing' || state === 'imaged';
+  const moves = doing === 'installing' || doing === 'imaged';
   const link = message?.inventory?.links.find((one) => one.mac === mac);
   return {
     mac,
     name: node?.name ?? (message?.host || mac),
     groups: node?.groups ?? [],
-    image: (state === 'armed' ? null : message?.image) ?? node?.image ?? null,
+    image: (doing === 'armed' ? null : message?.image) ?? node?.image ?? null,
     state,
     phrase: describeState(record, known),
     stage: message?.stage ?? '',
-    percent: state === 'imaged' || state === 'installed' ? 100 : (report?.percent ?? 0),
+    percent: doing === 'imaged' || doing === 'installed' ? 100 : (report?.percent ?? 0),
     downBytesPerSec: moves ? (report?.downBytesPerSec ?? 0) : 0,
     upBytesPerSec: moves ? (report?.upBytesPerSec ?? 0) : 0,
     peers: moves ? (report?.peers ?? 0) : 0,
-    leftMs: state === 'installing' ? (report?.leftMs ?? null) : null,
+    leftMs: doing === 'installing' ? (report?.leftMs ?? null) : null,
     heard: record?.at ?? null,
     address: link?.addresses[0] ?? '',
   };

@@ -17,6 +17,12 @@ export const CONNECTIONS_PER_ADDRESS_MAX = CONNECTIONS_MAX / 2;
  */
 export const REQUESTS_PER_SEC_MAX = 1000;
 export const REQUESTS_AT_ONCE_MAX = 5 * REQUESTS_PER_SEC_MAX;
+/** Of one address that wants to enrol: a hall's nodes behind it are done in some minutes. */
+export const ENROLMENTS_PER_SEC_MAX = 10;
+export const ENROLMENTS_AT_ONCE_MAX = 500;
+/** Of one address that shows tokens which are none: whoever has a right one is not counted. */
+export const WRONG_TOKENS_PER_SEC_MAX = 1;
+export const WRONG_TOKENS_AT_ONCE_MAX = 100;
 /** Addresses that are remembered: whoever has not asked for the longest time is forgotten. */
 const ADDRESSES_MAX = 20_000;
 
@@ -27,13 +33,20 @@ interface Bucket {
 
 /** A token bucket for each address. */
 export class RequestRates {
+  readonly #perSec: number;
+  readonly #atOnce: number;
   /** In the order of their last request. */
   readonly #buckets = new Map<string, Bucket>();
 
+  constructor(perSec = REQUESTS_PER_SEC_MAX, atOnce = REQUESTS_AT_ONCE_MAX) {
+    this.#perSec = perSec;
+    this.#atOnce = atOnce;
+  }
+
   /** Takes one request of `address`, at `nowMs` of a clock that never goes back. False: that was one too many. */
   take(address: string, nowMs: Ms): boolean {
-    const { tokens, atMs } = this.#buckets.get(address) ?? { tokens: REQUESTS_AT_ONCE_MAX, atMs: nowMs };
-    const refilled = Math.min(REQUESTS_AT_ONCE_MAX, tokens + ((nowMs - atMs) / 1000) * REQUESTS_PER_SEC_MAX);
+    const { tokens, atMs } = this.#buckets.get(address) ?? { tokens: this.#atOnce, atMs: nowMs };
+    const refilled = Math.min(this.#atOnce, tokens + ((nowMs - atMs) / 1000) * this.#perSec);
     const isGranted = refilled >= 1;
     this.#buckets.delete(address);
     if (this.#buckets.size >= ADDRESSES_MAX) this.#buckets.delete(this.#buckets.keys().next().value!);

@@ -13,6 +13,7 @@ import { parseMac } from '../../agent/core/mac.ts';
 export const NODES_MAX = 10_000;
 /** Longest kernel command line that a node's own words may make; the kernel reads 2047 characters. */
 const WORDS_MAX = 1500;
+const SERIAL = /^[\x21-\x7e]{1,128}$/;
 const GROUP_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/;
 /** No blank, quote, `$`, `;`, `|`, `&`, `{`, `\`, `#`: boot loaders would read more into them. */
 const KERNEL_WORD = /^[A-Za-z][A-Za-z0-9._-]*(?:=[A-Za-z0-9._:/@%+,=~[\]-]*)?$/;
@@ -27,6 +28,8 @@ export interface Node {
   readonly groups: readonly string[];
   readonly image: string | null;
   readonly layout: string | null;
+  /** The machine's serial number, without blanks: no other machine may enrol as this node. Null: the first one may. */
+  readonly serial: string | null;
   readonly overrides: readonly string[];
   /** Words for its kernel command line. */
   readonly params: readonly string[];
@@ -51,6 +54,7 @@ interface Line {
   readonly number: number;
   readonly selector: Selector;
   readonly mac: string | null;
+  readonly serial: string | null;
   readonly groups: readonly string[];
   readonly image: string | null;
   readonly layout: string | null;
@@ -155,6 +159,7 @@ class Book {
       groups,
       image: lines.findLast(({ image }) => image !== null)?.image ?? null,
       layout: lines.findLast(({ layout }) => layout !== null)?.layout ?? null,
+      serial: own.findLast(({ serial }) => serial !== null)?.serial ?? null,
       overrides: lines.flatMap(({ overrides }) => overrides),
       params: lines.flatMap(({ params }) => params),
     };
@@ -171,9 +176,10 @@ function parseLine(words: readonly string[], number: number, faults: string[]): 
   if (pairs.length === 0) wrong(`nothing is said of "${first}": KEY=VALUE is missing`);
   const given = new Map<string, string[]>();
   for (const pair of pairs) {
-    const [, key = '', value = ''] = /^(mac|groups|image|layout|overrides|param)=(.+)$/.exec(pair) ?? [];
+    const [, key = '', value = ''] =
+      /^(mac|serial|groups|image|layout|overrides|param)=(.+)$/.exec(pair) ?? [];
     if (key === '') {
-      wrong(`"${pair}" is none of mac=, groups=, image=, layout=, overrides=, param= with a value`);
+      wrong(`"${pair}" is none of mac=, serial=, groups=, image=, layout=, overrides=, param= with a value`);
     } else if (given.has(key) && key !== 'param') wrong(`${key}= is given twice`);
     else push(given, key, value);
   }
@@ -192,6 +198,8 @@ function parseLine(words: readonly string[], number: number, faults: string[]): 
   const mac = macText === undefined ? null : parseMac(macText);
   if (macText !== undefined && mac === null) wrong(`mac=${macText} is no MAC like 52:54:00:09:00:01`);
   if (macText !== undefined && selector?.kind !== 'name') wrong('mac= belongs to a single name');
+  const serial = one('serial', SERIAL, 'serial number without blanks');
+  if (serial !== null && selector?.kind !== 'name') wrong('serial= belongs to a single name');
   if (given.has('groups') && selector?.kind === 'group') wrong('a group has no groups=');
   const image = one('image', ENTRY_NAME, 'name of an image');
   const layout = one('layout', ENTRY_NAME, 'name of a layout');
@@ -203,7 +211,7 @@ function parseLine(words: readonly string[], number: number, faults: string[]): 
     else if (TAKEN.test(param)) wrong(`param=${param} is not to be given: other keys and the boot say it`);
   }
   if (selector === null || faults.length > before) return undefined;
-  return { number, selector, mac, groups, image, layout, overrides, params };
+  return { number, selector, mac, serial, groups, image, layout, overrides, params };
 }
 
 /** The MAC of each single name, with its line. */

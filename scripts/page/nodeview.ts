@@ -191,6 +191,7 @@ function partsOf({ record, listed }: NodeDetail): HTMLElement[] {
   if (listed !== null) {
     rows.push(
       ['layout', listed.layout ?? '-'],
+      ['serial= in nodes.conf', listed.serial ?? '-'],
       ['overrides', listed.overrides.join(', ') || '-'],
       ['parameters', listed.params.join(' ') || '-'],
     );

@@ -41,6 +41,7 @@ export function colourOf({ state, stage }: Pick<ClusterNode, 'state' | 'stage'>)
 
 /** What the colours mean, in the order of the legend. */
 export const COLOURS: readonly (readonly [string, string])[] = [
+  ['alarm', 'alarm: somebody else has tried to enrol as this node'],
   ['failed', 'failed'],
   ['lost', 'lost: silent for a minute'],
   ['preparing', 'installing: disks, scripts, boot loader'],

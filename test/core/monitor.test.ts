@@ -250,6 +250,7 @@ test("the stages have SystemImager's numbers", () => {
   const numbers = STAGES.map((stage) => statusOf(stage, 37.9, false));
   deepEqual(Object.fromEntries(STAGES.map((stage, index) => [stage, numbers[index]])), {
     parameters: 37,
+    enrol: 37,
     catalog: 37,
     check: 37,
     'BOEL binaries': 37,

@@ -10,7 +10,7 @@ import { type CatalogEntry, parseCatalogEntry } from '../../agent/core/catalog.t
 import { boelBuild } from '../../scripts/boel.ts';
 import { initrdBuild } from '../../scripts/initrd.ts';
 import { list } from '../../scripts/list.ts';
-import { logs, nodeArm, nodeDisarm, nodeList } from '../../scripts/node.ts';
+import { logs, nodeArm, nodeDisarm, nodeList, nodeRevoke } from '../../scripts/node.ts';
 import { runCommand } from '../../scripts/program.ts';
 import { publish } from '../../scripts/publish.ts';
 import { pxeConfig } from '../../scripts/pxe.ts';
@@ -49,6 +49,7 @@ export async function swarmboot(args: readonly string[]): Promise<Outcome> {
     initrdBuild,
     nodeArm,
     nodeDisarm,
+    nodeRevoke,
     nodeList,
     status,
     report,

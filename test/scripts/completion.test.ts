@@ -33,7 +33,7 @@ test('the first word is a command', (t) => {
 });
 
 test('commands of two words are completed word by word', (t) => {
-  deepEqual(completed(t, 'node', ''), ['arm', 'disarm', 'list']);
+  deepEqual(completed(t, 'node', ''), ['arm', 'disarm', 'revoke', 'list']);
   deepEqual(completed(t, 'layout', 'c'), ['check']);
 });
 

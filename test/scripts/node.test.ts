@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Message } from '../../agent/core/monitor.ts';
 import { recorded } from '../../scripts/core/board.ts';
+import { Enrolments } from '../../scripts/enrolment.ts';
 import { Logs } from '../../scripts/logs.ts';
 import { Records } from '../../scripts/nodes.ts';
 import { scratch } from '../content.ts';
@@ -73,6 +74,25 @@ test('what cannot be installed is not armed, nor anything that was named beside 
     assert.match(err, reason);
   }
   assert.equal(readdirSync(repo).includes('armed'), false);
+});
+
+test('an alarm is what the list says of a node, until it is armed again; a revoked node is not armed', async (t) => {
+  const { repo, run } = await cluster(t);
+  const state = async () => JSON.parse((await run('list', '--json')).out)[0].state as string;
+  assert.match((await run('arm', 'node001', '--window', '0')).err, /--window wants hours, more than 0/);
+  await run('arm', 'node001', '--window', '2');
+  const enrolments = await Enrolments.open(repo);
+  const asked = { mac: mac(1), from: '10.9.0.7', serial: '', listedSerial: null };
+  assert.equal((await enrolments.enrol(asked)).granted, true);
+  assert.equal(await state(), 'armed');
+  assert.equal((await enrolments.enrol(asked)).granted, false);
+  assert.match(await state(), /^alarm: a machine without serial number at 10\.9\.0\.7 was refused: it has/);
+  await run('arm', 'node001');
+  assert.equal(await state(), 'armed');
+  assert.equal((await run('revoke', 'node001')).out, `revoked node001 (${mac(1)})\n`);
+  assert.equal(await state(), 'idle');
+  const again = (await run('revoke', 'node001')).out;
+  assert.equal(again, `node001 (${mac(1)}) has not enrolled, and is not armed\n`);
 });
 
 test('the list shows every node and every machine that has spoken', async (t) => {

@@ -65,9 +65,12 @@ export async function serveRepository(
     said: () => text,
     manifest: async (when) => {
       for (;;) {
-        const bytes = new Uint8Array(await (await fetch(`${url}/manifest`)).arrayBuffer());
-        const manifest = parseManifest(new TextDecoder().decode(splitSigned(bytes).manifest));
-        if (when(manifest)) return manifest;
+        const response = await fetch(`${url}/manifest`);
+        const bytes = new Uint8Array(await response.arrayBuffer());
+        if (response.ok) {
+          const manifest = parseManifest(new TextDecoder().decode(splitSigned(bytes).manifest));
+          if (when(manifest)) return manifest;
+        }
         await sleep(20);
       }
     },

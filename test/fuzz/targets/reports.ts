@@ -33,7 +33,7 @@ const ANSWER = { known: true, armed: true, name: 'node001', armedSince: '2026-01
 const IMAGE = { name: 'web', sizeBytes: 1000, pieceCount: 4 };
 const AT = Date.UTC(2026, 0, 31);
 const AT_TEXT = new Date(AT).toISOString();
-const KNOWN = { listed: false, armedAt: null, lostBefore: AT_TEXT };
+const KNOWN = { listed: false, armedAt: null, alarm: null, lostBefore: AT_TEXT };
 
 /** All that the server does with a message. */
 function use(read: Message): void {

@@ -63,10 +63,11 @@ test('the state of a node in one phrase', () => {
     describeState(recorded(null, message(more), LATE).record, {
       listed: true,
       armedAt,
+      alarm: null,
       lostBefore: LOST_BEFORE,
     });
   const unspoken = (listed: boolean, armedAt: string | null = null) =>
-    describeState(null, { listed, armedAt, lostBefore: LOST_BEFORE });
+    describeState(null, { listed, armedAt, alarm: null, lostBefore: LOST_BEFORE });
   equal(unspoken(true), 'idle');
   equal(unspoken(true, EARLY), 'armed');
   equal(unspoken(false), 'unknown');
@@ -88,6 +89,7 @@ test('a machine that is not in nodes.conf is unknown while it waits, and shows i
     stateOf(recorded(null, message(more), LATE).record, {
       listed: false,
       armedAt: null,
+      alarm: null,
       lostBefore: LOST_BEFORE,
     });
   equal(state({ status: 0, stage: 'waiting' }), 'unknown');
@@ -99,7 +101,12 @@ const LATER = '2026-01-31T12:06:00.000Z';
 
 test('who is silent for a minute in the middle of an install is lost, and nobody else is', () => {
   const state = (more: Parameters<typeof message>[0]) =>
-    stateOf(recorded(null, message(more), LATE).record, { listed: true, armedAt: null, lostBefore: LATER });
+    stateOf(recorded(null, message(more), LATE).record, {
+      listed: true,
+      armedAt: null,
+      alarm: null,
+      lostBefore: LATER,
+    });
   equal(state({ status: 42 }), 'lost');
   equal(state({ status: 107, stage: 'extract' }), 'lost');
   equal(state({ status: 100 }), 'imaged');
@@ -110,5 +117,8 @@ test('who is silent for a minute in the middle of an install is lost, and nobody
 
 test('armed after it last spoke, a node is armed', () => {
   const { record } = recorded(null, message({ status: 102 }), EARLY);
-  equal(describeState(record, { listed: true, armedAt: LATE, lostBefore: LOST_BEFORE }), 'armed');
+  equal(
+    describeState(record, { listed: true, armedAt: LATE, alarm: null, lostBefore: LOST_BEFORE }),
+    'armed',
+  );
 });

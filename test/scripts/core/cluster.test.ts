@@ -6,13 +6,14 @@ import { INVENTORY, message, REPORT } from '../../core/messages.ts';
 
 const MAC = '52:54:00:09:00:01';
 const AT = '2026-01-31T12:00:00.000Z';
-const KNOWN = { listed: true, armedAt: null, lostBefore: '2026-01-31T11:59:00.000Z' };
+const KNOWN = { listed: true, armedAt: null, alarm: null, lostBefore: '2026-01-31T11:59:00.000Z' };
 const LISTED = {
   name: 'web1',
   mac: MAC,
   groups: ['web'],
   image: 'web',
   layout: null,
+  serial: null,
   overrides: [],
   params: [],
 };
@@ -20,6 +21,15 @@ const LISTED = {
 function record(more: Parameters<typeof message>[0]): NodeRecord {
   return recorded(null, message(more), AT).record;
 }
+
+test('an alarm is the state of a node, and what it does goes on', () => {
+  const report = { ...REPORT, downBytesPerSec: 5 };
+  const works = record({ status: 42, stage: 'image', report });
+  const alarmed = clusterNode(MAC, null, works, { ...KNOWN, alarm: 'somebody else' });
+  const calm = clusterNode(MAC, null, works, KNOWN);
+  deepEqual(alarmed, { ...calm, state: 'alarm', phrase: 'alarm: somebody else' });
+  equal(alarmed.downBytesPerSec, 5);
+});
 
 test('a node is called as nodes.conf says, else as it says, else by its MAC', () => {
   equal(clusterNode(MAC, LISTED, record({}), KNOWN).name, 'web1');

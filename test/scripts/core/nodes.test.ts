@@ -29,6 +29,7 @@ test('global lines come first, then groups in their order, then ranges and names
       groups: ['web', 'rack1'],
       image: 'web',
       layout: 'small',
+      serial: null,
       overrides: ['site', 'web', 'rack', 'own'],
       params: ['console=ttyS0,115200n8', 'A=1', 'nomodeset'],
     },
@@ -38,6 +39,7 @@ test('global lines come first, then groups in their order, then ranges and names
       groups: ['web', 'rack1', 'odd'],
       image: 'special',
       layout: 'small',
+      serial: null,
       overrides: ['site', 'web', 'rack'],
       params: ['console=ttyS0,115200n8', 'A=1', 'nomodeset', 'B=[fd00::1]:8080'],
     },
@@ -47,6 +49,7 @@ test('global lines come first, then groups in their order, then ranges and names
       groups: [],
       image: 'base',
       layout: null,
+      serial: null,
       overrides: ['site'],
       params: ['console=ttyS0,115200n8'],
     },
@@ -86,6 +89,14 @@ test('numbers in ranges are as wide as they are written', () => {
   ok(fits('[1-3]', '2'));
 });
 
+test('a serial number belongs to one node', () => {
+  const { all } = nodesOf(`node1 mac=${MAC} serial=VMware-564d#9a`, 'node2 mac=52:54:00:09:00:02');
+  deepEqual(
+    all.map(({ serial }) => serial),
+    ['VMware-564d#9a', null],
+  );
+});
+
 test('a name with a hyphen is no range', () => {
   equal(nodesOf(`web-01 mac=${MAC}`).all[0]?.name, 'web-01');
 });
@@ -100,6 +111,8 @@ describe('a line is a fault that is named with its number', () => {
     [`node001 mac=${MAC} overrides=a,,b`, /overrides= has ""/],
     [`node001 mac=${MAC} groups=a.b`, /groups= has "a\.b"/],
     ['node001 mac=52:54:00', /mac=52:54:00 is no MAC/],
+    [`node001 mac=${MAC} serial=ab\u00e9`, /serial=ab\u00e9 is no serial number without blanks/],
+    ['@web serial=S1', /serial= belongs to a single name/],
     ['node001 image=x', /node001 has no mac= on any line/],
     [`node[1-2] mac=${MAC}`, /mac= belongs to a single name/],
     [`* mac=${MAC}`, /mac= belongs to a single name/],

@@ -1,0 +1,121 @@
+// A closed site for tests: a repository with a signed manifest that says so, an authority, a nodes file, and `swarmboot serve`.
+
+import { equal } from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import http, { type IncomingMessage } from 'node:http';
+import https from 'node:https';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CatalogEntry } from '../../agent/core/catalog.ts';
+import type { Credentials } from '../../agent/core/credentials.ts';
+import { scratch } from '../content.ts';
+import { published, swarmboot } from './commands.ts';
+import { type Ports, type Served, serveRepository } from './server.ts';
+
+export const MAC = '52:54:00:09:00:01';
+export const OTHER = '52:54:00:09:00:02';
+/** In nodes.conf with a serial number. */
+export const NUMBERED = '52:54:00:09:00:03';
+
+export interface Asked {
+  readonly method?: 'GET' | 'POST';
+  readonly body?: string;
+  readonly token?: string | undefined;
+  /** By the plain port. */
+  readonly plain?: boolean;
+  /** The address that asks. */
+  readonly from?: string;
+}
+
+export interface ClosedSite extends Served {
+  readonly folder: string;
+  readonly repo: string;
+  readonly image: CatalogEntry;
+  /** What trust.json of its RAM disk holds. */
+  readonly trust: string;
+  readonly secured: URL;
+  readonly credentials: Credentials;
+  run(...words: string[]): Promise<string>;
+  ask(
+    path: string,
+    asked?: Asked,
+  ): Promise<{ status: number; body: string; headers: http.IncomingHttpHeaders }>;
+  enrol(
+    mac: string,
+    serial?: string,
+    more?: Asked,
+  ): Promise<{ status: number; body: string; token: string; secret: string }>;
+  /** Serves the same repository once more. */
+  again(): Promise<ClosedSite>;
+}
+
+export async function closedSite(
+  t: TestContext,
+  files: Readonly<Record<string, string | Buffer>> = { motd: 'x' },
+) {
+  const folder = scratch(t);
+  const [repo, tree, key] = [join(folder, 'repo'), join(folder, 'tree'), join(folder, 'release')];
+  mkdirSync(tree);
+  for (const [name, content] of Object.entries(files)) writeFileSync(join(tree, name), content);
+  const image = await published('web', '--kind', 'image', '--from', tree, '--repo', repo);
+  const lines = [`node001 mac=${MAC}`, `node002 mac=${OTHER}`, `node003 mac=${NUMBERED} serial=S3`];
+  writeFileSync(join(repo, 'nodes.conf'), lines.map((line) => `${line} image=web\n`).join(''));
+  const run = async (...words: string[]) => {
+    const { status, out, err } = await swarmboot([...words, '--repo', repo]);
+    equal(status, 0, err);
+    return out;
+  };
+  await run('init', '--name', '127.0.0.1');
+  equal((await swarmboot(['keygen', key, '--unencrypted'])).status, 0);
+  const [draft = ''] = (await run('manifest')).split(' ');
+  const manifest = JSON.parse(readFileSync(draft, 'utf8'));
+  manifest.release.closed = true;
+  writeFileSync(draft, JSON.stringify(manifest));
+  equal((await swarmboot(['sign', draft, '--key', `${key}.key`])).status, 0);
+  const authority = readFileSync(join(repo, 'tls', 'authority.pem'), 'utf8');
+  const [, publicKey] = readFileSync(`${key}.pub`, 'utf8').split('\n');
+  const trust = JSON.stringify({
+    keys: [publicKey],
+    serialMin: 1,
+    since: manifest.release.created,
+    authority,
+  });
+  return serve(t, { folder, repo, image, trust, run }, authority, {});
+}
+
+async function serve(
+  t: TestContext,
+  site: Pick<ClosedSite, 'folder' | 'repo' | 'image' | 'trust' | 'run'>,
+  authority: string,
+  ports: Ports,
+): Promise<ClosedSite> {
+  const served = await serveRepository(t, site.repo, ports);
+  const port = /https port (\d+)/.exec(served.said())?.[1];
+  const secured = new URL(`https://127.0.0.1:${port}`);
+  while (!served.said().includes('seeding image web')) await sleep(20);
+  const ask: ClosedSite['ask'] = async (path, { method = 'GET', body, token, plain, from } = {}) => {
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+    const options = { method, headers, agent: false, localAddress: from };
+    const url = new URL(path, plain ? served.url : secured);
+    const request = plain ? http.request(url, options) : https.request(url, { ...options, ca: authority });
+    request.end(body);
+    const [response] = (await once(request, 'response')) as [IncomingMessage];
+    return { status: response.statusCode!, headers: response.headers, body: await text(response) };
+  };
+  return {
+    ...served,
+    ...site,
+    secured,
+    credentials: { authority, server: secured.origin, token: null },
+    ask,
+    enrol: async (mac, serial = '', more = {}) => {
+      const answer = await ask('/enrol', { method: 'POST', body: JSON.stringify({ mac, serial }), ...more });
+      const { token = '', secret = '' } = answer.status === 200 ? JSON.parse(answer.body) : {};
+      return { ...answer, token, secret };
+    },
+    again: () => serve(t, site, authority, { http: Number(new URL(served.url).port), https: Number(port) }),
+  };
+}
