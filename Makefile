@@ -113,8 +113,8 @@ agent: build/swarmboot-agent ## bundle the agent into one file and one executabl
 build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json
 	node scripts/build.ts
 
-MANUAL := parameters.md layout.schema.json swarmboot.schema.json
-manual: node_modules/.package-lock.json ## print the tables of parameters and the schemas of layouts and configuration into docs
+MANUAL := parameters.md limits.md layout.schema.json swarmboot.schema.json
+manual: node_modules/.package-lock.json ## print the tables of parameters and limits and the schemas of layouts and configuration into docs
 	for text in $(MANUAL); do node scripts/manual.ts $$text > docs/$$text; done
 
 # What an image server needs that has no source tree, and where it goes.

@@ -18,6 +18,7 @@ import { plainText } from '../agent/core/report.ts';
 import { formatBytes } from '../agent/core/units.ts';
 import { begunMs, hasCome, isSuccess } from './core/board.ts';
 import { bootEntry, decideBoot, type Loader, type ServerAddresses } from './core/bootentry.ts';
+import { SERVER_BOUNDS } from './core/bounds.ts';
 import type { Nodes } from './core/nodes.ts';
 import type { Metrics } from './metrics.ts';
 import type { ClusterMonitor } from './monitor.ts';
@@ -35,7 +36,9 @@ export interface Reply {
 
 const BOOT_FILE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 /** Senders of messages that cannot be read are told of once each, so many of them. */
-const COMPLAINTS_MAX = 100;
+const COMPLAINTS_MAX = SERVER_BOUNDS.complaints;
+/** What was not read to its end would keep the connection until it is idle for long enough. */
+const HANG_UP = { connection: 'close' };
 
 export class Site {
   readonly #repo: string;
@@ -113,7 +116,7 @@ export class Site {
       }
       const status = error.code === 'report' ? 400 : 503;
       this.#metrics.countMessage(status === 400 ? 'refused' : 'failed');
-      return { status, type: 'text/plain', body: `${error.message}\n` };
+      return { status, type: 'text/plain', body: `${error.message}\n`, headers: HANG_UP };
     }
   }
 
@@ -123,7 +126,7 @@ export class Site {
       return { status: 200, type: 'application/octet-stream', body: await readBody(request) };
     } catch (error) {
       if (!(error instanceof SwarmbootError)) throw error;
-      return { status: 400, type: 'text/plain', body: `${error.message}\n` };
+      return { status: 400, type: 'text/plain', body: `${error.message}\n`, headers: HANG_UP };
     }
   }
 
