@@ -43,6 +43,7 @@ const SCRIPTS = {
   'main-install/10web.trace': `#!/bin/sh -e\n${TRACE} /run/trace\ncp /run/trace "$TARGET/srv/known/scripts"\n`,
   'post-install/10node.trace': `#!/bin/bash\n${TRACE} /srv/known/scripts\n`,
 };
+const FIRMWARE = { BIOS: 'bios', UEFI: 'uefi', 'UEFI HTTP': 'uefi', 'Secure Boot': 'secure boot' } as const;
 /** As tc reads it. */
 const SEEDER_RATE = '24mbit';
 /** Where peers listen, the first seeder and the nodes alike. */
@@ -53,7 +54,7 @@ export const REPO = '/var/lib/swarmboot';
 export interface MachineOptions {
   readonly name: string;
   readonly mac: string;
-  readonly boots: 'BIOS' | 'UEFI' | 'UEFI HTTP';
+  readonly boots: 'BIOS' | 'UEFI' | 'UEFI HTTP' | 'Secure Boot';
   readonly card: 'e1000' | 'virtio-net-pci';
   readonly memoryMib: number;
   /** So many empty ones, or these. */
@@ -191,14 +192,14 @@ export class Machine {
     const { name, mac, boots, card, memoryMib, diskBytesPerSec, clock } = this.#options;
     // OVMF's own network boot, not the one on QEMU's cards; and no waiting for addresses that nobody gives.
     const without =
-      boots === 'BIOS' ? [] : ['IPv6PXESupport', ...(boots === 'UEFI' ? [] : ['IPv4PXESupport'])];
+      boots === 'BIOS' ? [] : ['IPv6PXESupport', ...(boots === 'UEFI HTTP' ? ['IPv4PXESupport'] : [])];
     const extra = without.flatMap((option) => ['-fw_cfg', `name=opt/org.tianocore/${option},string=no`]);
     if (clock !== undefined) extra.push('-rtc', `base=${clock}`);
     if (boots !== 'BIOS') extra.push('-global', `${card}.romfile=`);
     this.#vm = Vm.start({
       name,
       memoryMib,
-      firmware: boots === 'BIOS' ? 'bios' : 'uefi',
+      firmware: FIRMWARE[boots],
       disks: this.#disks,
       ...(diskBytesPerSec === undefined ? {} : { diskBytesPerSec }),
       nic: { model: card, mac, tap: this.#tap },
@@ -324,10 +325,10 @@ function put(place: string, text: string): void {
 }
 
 /** What the blocks marked `sh` of one section hold, in order. Throws when there are none. */
-function shellOf(text: string, heading: string): string {
+export function shellOf(text: string, heading: string): string {
   const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
   const blocks = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!);
-  if (blocks.length === 0) throw new Error(`README.md has no commands under "${heading}"`);
+  if (blocks.length === 0) throw new Error(`there are no commands under "${heading}"`);
   return blocks.join('');
 }
 

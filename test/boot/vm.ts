@@ -7,8 +7,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const QEMU = '/usr/bin/qemu-system-x86_64';
-const OVMF_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd';
-const OVMF_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd';
+/** The second believes what is signed by the key of Debian's package whose secret everybody has, and starts nothing else. */
+const OVMF = {
+  uefi: { code: '/usr/share/OVMF/OVMF_CODE_4M.fd', vars: '/usr/share/OVMF/OVMF_VARS_4M.fd' },
+  'secure boot': {
+    code: '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd',
+    vars: '/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd',
+  },
+} as const;
 const IP = '/usr/sbin/ip';
 /** How much of the console an error shows. */
 const SHOWN_LINES = 40;
@@ -31,7 +37,7 @@ export interface VmOptions {
   readonly name: string;
   readonly memoryMib: number;
   readonly cpus?: number;
-  readonly firmware: 'bios' | 'uefi';
+  readonly firmware: 'bios' | keyof typeof OVMF;
   /** Raw files, as virtio disks: vda, vdb ... */
   readonly disks: readonly string[];
   /** The most that each of them writes; absent: what it can. */
@@ -72,7 +78,7 @@ export class Vm {
   /** Throws when QEMU or its firmware is not installed. */
   static start(options: VmOptions): Vm {
     need(QEMU, 'qemu-system-x86');
-    if (options.firmware === 'uefi') need(OVMF_CODE, 'ovmf');
+    if (options.firmware !== 'bios') need(OVMF[options.firmware].code, 'ovmf');
     return new Vm(options);
   }
 
@@ -209,11 +215,13 @@ function qemuArguments(options: VmOptions, folder: string): string[] {
   const networkFirst = bootOrder === 'network';
   const args = ['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', `${cpus}`, '-m', `${memoryMib}`];
   args.push('-nographic', '-monitor', 'none', '-serial', 'stdio', '-device', 'virtio-rng-pci');
-  if (firmware === 'uefi') {
+  if (firmware !== 'bios') {
     const vars = join(folder, 'vars.fd');
-    copyFileSync(OVMF_VARS, vars);
+    copyFileSync(OVMF[firmware].vars, vars);
     args.push('-machine', 'q35');
-    args.push('-drive', `if=pflash,format=raw,readonly=on,file=${OVMF_CODE}`);
+    // Only the firmware itself may write its variables.
+    if (firmware === 'secure boot') args.push('-global', 'driver=cfi.pflash01,property=secure,value=on');
+    args.push('-drive', `if=pflash,format=raw,readonly=on,file=${OVMF[firmware].code}`);
     args.push('-drive', `if=pflash,format=raw,file=${vars}`);
   }
   for (const [index, file] of disks.entries()) {
