@@ -24,7 +24,7 @@ BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2 
 # lintian, systemd-analyze and a small Debian judge the package that debhelper makes.
 PACKAGE_PACKAGES := debhelper lintian systemd man-db mmdebstrap iproute2
 # What signs a network boot: docs/secureboot.md.
-SECUREBOOT_PACKAGES := qemu-system-x86 ovmf libcap2-bin iproute2 openssl sbsigntool systemd-boot-efi
+SECUREBOOT_PACKAGES := qemu-system-x86 ovmf libcap2-bin iproute2 openssl sbsigntool systemd-boot-efi efitools
 BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat udpcast nftables iproute2
 
 # $(call need,PACKAGES): installs what is missing when root, else says how.

@@ -43,7 +43,6 @@ const SCRIPTS = {
   'main-install/10web.trace': `#!/bin/sh -e\n${TRACE} /run/trace\ncp /run/trace "$TARGET/srv/known/scripts"\n`,
   'post-install/10node.trace': `#!/bin/bash\n${TRACE} /srv/known/scripts\n`,
 };
-const FIRMWARE = { BIOS: 'bios', UEFI: 'uefi', 'UEFI HTTP': 'uefi', 'Secure Boot': 'secure boot' } as const;
 /** As tc reads it. */
 const SEEDER_RATE = '24mbit';
 /** Where peers listen, the first seeder and the nodes alike. */
@@ -54,7 +53,9 @@ export const REPO = '/var/lib/swarmboot';
 export interface MachineOptions {
   readonly name: string;
   readonly mac: string;
-  readonly boots: 'BIOS' | 'UEFI' | 'UEFI HTTP' | 'Secure Boot';
+  readonly boots: 'BIOS' | 'UEFI' | 'UEFI HTTP';
+  /** UEFI with Secure Boot, and these variables. */
+  readonly secureBoot?: string;
   readonly card: 'e1000' | 'virtio-net-pci';
   readonly memoryMib: number;
   /** So many empty ones, or these. */
@@ -189,17 +190,18 @@ export class Machine {
 
   /** Powered on, it boots over the network first, or from its disk if that starts. */
   powerOn(bootOrder: 'network' | 'disk' = 'network'): this {
-    const { name, mac, boots, card, memoryMib, diskBytesPerSec, clock } = this.#options;
+    const { name, mac, boots, secureBoot, card, memoryMib, diskBytesPerSec, clock } = this.#options;
     // OVMF's own network boot, not the one on QEMU's cards; and no waiting for addresses that nobody gives.
     const without =
-      boots === 'BIOS' ? [] : ['IPv6PXESupport', ...(boots === 'UEFI HTTP' ? ['IPv4PXESupport'] : [])];
+      boots === 'BIOS' ? [] : ['IPv6PXESupport', ...(boots === 'UEFI' ? [] : ['IPv4PXESupport'])];
     const extra = without.flatMap((option) => ['-fw_cfg', `name=opt/org.tianocore/${option},string=no`]);
     if (clock !== undefined) extra.push('-rtc', `base=${clock}`);
     if (boots !== 'BIOS') extra.push('-global', `${card}.romfile=`);
     this.#vm = Vm.start({
       name,
       memoryMib,
-      firmware: FIRMWARE[boots],
+      firmware: boots === 'BIOS' ? 'bios' : 'uefi',
+      ...(secureBoot === undefined ? {} : { secureBoot }),
       disks: this.#disks,
       ...(diskBytesPerSec === undefined ? {} : { diskBytesPerSec }),
       nic: { model: card, mac, tap: this.#tap },

@@ -8,13 +8,12 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { kernelRoot } from './kernel.ts';
 import { INTERFACE, Lab, type Machine, REPO, shellOf } from './lab.ts';
+import { OVMF_VARS } from './vm.ts';
 
-/** The key that the firmware of these machines believes: Debian's package `ovmf` has its secret, for tests. */
-const SNAKEOIL = '/usr/share/ovmf/PkKek-1-snakeoil';
-const PASSWORD = 'pass:snakeoil';
 const ETC = '/etc/swarmboot';
 const BOOT = join(REPO, 'boot');
 const COMMAND_LINE = 'console=ttyS0 IMAGESERVER=http://10.9.0.1:8080 WAIT=y';
+const VARIABLES = '/run/variables.fd';
 const MODULES = 'virtio_net,virtio_blk,virtio_pci';
 const BOOT_MS = 300_000;
 const MINUTE = 60_000;
@@ -34,12 +33,13 @@ before(async () => {
   );
   await lab.until(/first seeder: port \d+\n/, 5 * MINUTE);
   mkdirSync(ETC, { recursive: true });
-  const key = ['rsa', '-in', `${SNAKEOIL}.key`, '-passin', PASSWORD, '-out', join(ETC, 'secureboot.key')];
-  execFileSync('/usr/bin/openssl', key, { stdio: 'ignore' });
-  copyFileSync(`${SNAKEOIL}.pem`, join(ETC, 'secureboot.pem'));
   writeFileSync(join(ETC, 'command-line'), COMMAND_LINE);
   const page = readFileSync(new URL('../../docs/secureboot.md', import.meta.url), 'utf8');
-  execFileSync('/bin/bash', ['-euc', shellOf(page, 'Sign')], { stdio: 'ignore' });
+  for (const heading of ['Keys', 'Sign']) bash(shellOf(page, heading));
+  // As a firmware's setup does it: the certificate as the key of the platform, and as one that may sign.
+  copyFileSync(OVMF_VARS, VARIABLES);
+  bash(`cd ${ETC}; cert-to-efi-sig-list secureboot.pem list
+    for name in db KEK PK; do flash-var ${VARIABLES} $name list; done`);
 });
 after(() => lab?.stop());
 
@@ -80,9 +80,19 @@ async function refused(name: string, bytes: Uint8Array, said: RegExp): Promise<v
   writeFileSync(path, before);
 }
 
+function bash(script: string): void {
+  execFileSync('/bin/bash', ['-euc', script], { stdio: 'ignore' });
+}
+
 function start(): Machine {
   machines += 1;
   const mac = `52:54:00:09:03:0${machines}`;
-  const rest = { boots: 'Secure Boot', card: 'virtio-net-pci', memoryMib: 1024, disks: 0 } as const;
+  const rest = {
+    boots: 'UEFI',
+    secureBoot: VARIABLES,
+    card: 'virtio-net-pci',
+    memoryMib: 1024,
+    disks: 0,
+  } as const;
   return lab.machine({ name: `secureboot-${machines}`, mac, ...rest }).powerOn();
 }

@@ -7,14 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 const QEMU = '/usr/bin/qemu-system-x86_64';
-/** The second believes what is signed by the key of Debian's package whose secret everybody has, and starts nothing else. */
-const OVMF = {
-  uefi: { code: '/usr/share/OVMF/OVMF_CODE_4M.fd', vars: '/usr/share/OVMF/OVMF_VARS_4M.fd' },
-  'secure boot': {
-    code: '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd',
-    vars: '/usr/share/OVMF/OVMF_VARS_4M.snakeoil.fd',
-  },
-} as const;
+const OVMF_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd';
+const OVMF_SECURE = '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd';
+/** A firmware's variables as they are in a new machine: no key is enrolled. */
+export const OVMF_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 const IP = '/usr/sbin/ip';
 /** How much of the console an error shows. */
 const SHOWN_LINES = 40;
@@ -37,7 +33,9 @@ export interface VmOptions {
   readonly name: string;
   readonly memoryMib: number;
   readonly cpus?: number;
-  readonly firmware: 'bios' | keyof typeof OVMF;
+  readonly firmware: 'bios' | 'uefi';
+  /** UEFI with Secure Boot, and these variables; they stay as they are. */
+  readonly secureBoot?: string;
   /** Raw files, as virtio disks: vda, vdb ... */
   readonly disks: readonly string[];
   /** The most that each of them writes; absent: what it can. */
@@ -78,7 +76,7 @@ export class Vm {
   /** Throws when QEMU or its firmware is not installed. */
   static start(options: VmOptions): Vm {
     need(QEMU, 'qemu-system-x86');
-    if (options.firmware !== 'bios') need(OVMF[options.firmware].code, 'ovmf');
+    if (options.firmware === 'uefi') need(OVMF_CODE, 'ovmf');
     return new Vm(options);
   }
 
@@ -204,6 +202,7 @@ function qemuArguments(options: VmOptions, folder: string): string[] {
     memoryMib,
     cpus = 1,
     firmware,
+    secureBoot,
     disks,
     diskBytesPerSec,
     nic,
@@ -215,13 +214,16 @@ function qemuArguments(options: VmOptions, folder: string): string[] {
   const networkFirst = bootOrder === 'network';
   const args = ['-accel', 'tcg,thread=multi', '-cpu', 'max', '-smp', `${cpus}`, '-m', `${memoryMib}`];
   args.push('-nographic', '-monitor', 'none', '-serial', 'stdio', '-device', 'virtio-rng-pci');
-  if (firmware !== 'bios') {
+  if (firmware === 'uefi') {
     const vars = join(folder, 'vars.fd');
-    copyFileSync(OVMF[firmware].vars, vars);
+    copyFileSync(secureBoot ?? OVMF_VARS, vars);
     args.push('-machine', 'q35');
     // Only the firmware itself may write its variables.
-    if (firmware === 'secure boot') args.push('-global', 'driver=cfi.pflash01,property=secure,value=on');
-    args.push('-drive', `if=pflash,format=raw,readonly=on,file=${OVMF[firmware].code}`);
+    if (secureBoot !== undefined) args.push('-global', 'driver=cfi.pflash01,property=secure,value=on');
+    args.push(
+      '-drive',
+      `if=pflash,format=raw,readonly=on,file=${secureBoot === undefined ? OVMF_CODE : OVMF_SECURE}`,
+    );
     args.push('-drive', `if=pflash,format=raw,file=${vars}`);
   }
   for (const [index, file] of disks.entries()) {
