@@ -23,6 +23,8 @@ BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2 
   pxelinux syslinux-common grub-efi-amd64-bin grub-efi-amd64-signed
 # lintian, systemd-analyze and a small Debian judge the package that debhelper makes.
 PACKAGE_PACKAGES := debhelper lintian systemd man-db mmdebstrap iproute2
+# What signs a network boot: docs/secureboot.md.
+SECUREBOOT_PACKAGES := qemu-system-x86 ovmf libcap2-bin iproute2 openssl sbsigntool systemd-boot-efi efitools
 BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat udpcast nftables iproute2
 
 # $(call need,PACKAGES): installs what is missing when root, else says how.
@@ -47,8 +49,8 @@ NODE_TEST := node --test --test-concurrency=2
 
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
-.PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-package packages-bench \
-  check types lint tidy test fuzz sim sim-large boot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch bench-crypt figures lab lab-test \
+.PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-secureboot packages-package packages-bench \
+  check types lint tidy test fuzz sim sim-large boot-test secureboot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch bench-crypt figures lab lab-test \
   program man install uninstall deb deb-test sbom clean
 
 help: ## print this list
@@ -66,6 +68,8 @@ packages-test:
 	@$(call need,$(PRODUCT_PACKAGES) $(TEST_PACKAGES))
 packages-boot:
 	@$(call need,$(PRODUCT_PACKAGES) $(DEMO_PACKAGES) $(TEST_PACKAGES) $(BOOT_PACKAGES))
+packages-secureboot:
+	@$(call need,$(PRODUCT_PACKAGES) $(SECUREBOOT_PACKAGES))
 packages-package:
 	@$(call need,$(PRODUCT_PACKAGES) $(PACKAGE_PACKAGES))
 packages-bench:
@@ -109,12 +113,16 @@ boot-test: packages-boot types build/swarmboot-agent ## machines boot over the n
 	node test/boot/prepare.ts
 	printf '%s\n' $(BOOT_TESTS) | xargs --max-procs=2 --max-args=1 $(OWN_ROOM) node --test
 
+secureboot-test: packages-secureboot types build/swarmboot-agent ## a machine with UEFI Secure Boot starts what docs/secureboot.md signs, and nothing else, as root: three minutes
+	node test/boot/prepare.ts kernel
+	$(OWN_ROOM) node --test test/boot/secureboot.test.ts
+
 agent: build/swarmboot-agent ## bundle the agent into one file and one executable, build/swarmboot-agent
 build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json
 	node scripts/build.ts
 
-MANUAL := parameters.md layout.schema.json swarmboot.schema.json
-manual: node_modules/.package-lock.json ## print the tables of parameters and the schemas of layouts and configuration into docs
+MANUAL := parameters.md limits.md layout.schema.json swarmboot.schema.json
+manual: node_modules/.package-lock.json ## print the tables of parameters and limits and the schemas of layouts and configuration into docs
 	for text in $(MANUAL); do node scripts/manual.ts $$text > docs/$$text; done
 
 # What an image server needs that has no source tree, and where it goes.
@@ -127,7 +135,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || date +%s)
 export SOURCE_DATE_EPOCH
 PROGRAM_SOURCES = $(shell find agent scripts initrd-builder -type f) package.json package-lock.json
 TEXTS := swarmboot.1 swarmboot.json.5 swarmboot-agent.8 completion.bash
-DOCS := README.md docs/admin.md docs/layouts.md docs/parameters.md docs/pxe.md docs/simulate.md docs/watch.md
+DOCS := README.md docs/admin.md docs/layouts.md docs/parameters.md docs/pxe.md docs/secureboot.md docs/simulate.md docs/watch.md
 
 sbom: node_modules/.package-lock.json ## list what the product is made of, with hashes, in build/sbom.cdx.json (CycloneDX)
 	mkdir -p build

@@ -18,7 +18,15 @@ import { chooseStaging, describe, type Pool } from './core/staging.ts';
 import type { SystemJob } from './core/systemrooms.ts';
 import { formatBytes, type Ms } from './core/units.ts';
 import { enrolNode } from './enrol.ts';
-import { eraseKeys, type Plan, planInstall, recognised, type Tarball, tarballsOf } from './plan.ts';
+import {
+  describePlan,
+  eraseKeys,
+  type Plan,
+  planInstall,
+  recognised,
+  type Tarball,
+  tarballsOf,
+} from './plan.ts';
 import { seedOn } from './seeding.ts';
 import { describeJob, onDisks, planSystem } from './siteplan.ts';
 import { TargetSystem } from './system.ts';
@@ -204,10 +212,7 @@ export class Install {
     // An attempt before this one may have got so far.
     eraseKeys(this.#plan);
     this.#plan = await planInstall(this.#params, this.#rooms, this.#engine!, this.#signal);
-    const list = tarballsOf(this.#plan).map(
-      ({ kind, name, torrent }) => `${kind} ${name} (${formatBytes(torrent.length)})`,
-    );
-    this.#rooms.tell({ fact: 'note', text: `to be fetched: ${list.join(', ')}` });
+    this.#rooms.tell({ fact: 'note', text: `to be fetched: ${describePlan(this.#plan)}` });
     if (!onDisks(this.#params)) return;
     const job = await planSystem(this.#params, this.#plan, this.#rooms, this.#signal);
     this.#job = job;

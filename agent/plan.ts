@@ -13,7 +13,7 @@ import type { CatalogRoom, EngineRoom, Rooms } from './core/rooms.ts';
 import type { Torrent } from './core/torrent.ts';
 import type { PeerAddress } from './core/tracker.ts';
 import type { Trust } from './core/trust.ts';
-import { hex, type Ms } from './core/units.ts';
+import { formatBytes, hex, type Ms } from './core/units.ts';
 
 /** One tarball of an install. */
 export interface Tarball {
@@ -212,6 +212,13 @@ async function withKeys(
     for (const { fileKey } of found) fileKey?.erase();
     throw error;
   }
+}
+
+/** In a line for people. */
+export function describePlan(plan: Plan): string {
+  const name = (tarball: Tarball) =>
+    `${tarball.kind} ${tarball.name} (${formatBytes(tarball.torrent.length)})`;
+  return tarballsOf(plan).map(name).join(', ');
 }
 
 /** Nothing of it can be opened any more. */

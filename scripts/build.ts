@@ -61,6 +61,8 @@ export async function bundleAgent(path: string): Promise<void> {
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'eof',
+    // Paths of modules go into the bundle: those below TOP, also where node_modules is a link that leads elsewhere.
+    preserveSymlinks: true,
     logLevel: 'warning',
   });
 }

@@ -6,12 +6,13 @@ import * as path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mac12 } from '../agent/core/mac.ts';
 import type { LogLine } from '../agent/core/monitor.ts';
-import { MIB, type Ms } from '../agent/core/units.ts';
+import type { Ms } from '../agent/core/units.ts';
 import type { LogEntry } from './core/board.ts';
+import { SERVER_BOUNDS } from './core/bounds.ts';
 import { absent, attempt } from './repository.ts';
 
 /** An install has some hundreds of lines. */
-const FILE_BYTES_MAX = MIB;
+const FILE_BYTES_MAX = SERVER_BOUNDS.logFileBytes;
 const LOOK_MS: Ms = 500;
 const GAP = /^\(lines missing here: (\d+)\)$/;
 

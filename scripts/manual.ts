@@ -7,6 +7,7 @@ import packageJson from '../package.json' with { type: 'json' };
 import { COMMANDS } from './commands.ts';
 import { bashCompletion } from './completion.ts';
 import { formatConfigSchema } from './config.ts';
+import { formatLimits } from './core/bounds.ts';
 import { agentPage, commandPage, configPage } from './manpages.ts';
 
 const { SOURCE_DATE_EPOCH } = process.env;
@@ -15,6 +16,7 @@ const imprint = { version: packageJson.version, date: now.toISOString().slice(0,
 
 const TEXTS: Readonly<Record<string, () => string>> = {
   'parameters.md': formatManual,
+  'limits.md': formatLimits,
   'layout.schema.json': formatLayoutSchema,
   'swarmboot.schema.json': () => formatConfigSchema(COMMANDS),
   'swarmboot.1': () => commandPage(COMMANDS, imprint),

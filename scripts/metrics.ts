@@ -5,6 +5,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Message } from '../agent/core/monitor.ts';
 import packageJson from '../package.json' with { type: 'json' };
 import { isSuccess } from './core/board.ts';
+import { SERVER_BOUNDS } from './core/bounds.ts';
 import type { Cluster } from './core/cluster.ts';
 import { ownMs, stageDurations } from './core/slowness.ts';
 import type { TrackerStats } from './tracker.ts';
@@ -13,7 +14,7 @@ import type { TrackerStats } from './tracker.ts';
 const SECONDS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 3600, 14_400];
 
 /** So many images have series of their own. */
-const IMAGES_MAX = 100;
+const IMAGES_MAX = SERVER_BOUNDS.metricImages;
 
 /** Of the defaults: gauges that are called like counters. */
 const MISNAMED = ['handles', 'requests', 'resources'].map((what) => `nodejs_active_${what}_total`);

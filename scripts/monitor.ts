@@ -5,6 +5,7 @@ import * as fs from 'node:fs/promises';
 import type { Message } from '../agent/core/monitor.ts';
 import type { Ms } from '../agent/core/units.ts';
 import { type Known, LOST_MS, type NodeRecord, recorded } from './core/board.ts';
+import { SERVER_BOUNDS } from './core/bounds.ts';
 import { type Cluster, type ClusterNode, clusterNode, clusterOf, type NodeDetail } from './core/cluster.ts';
 import type { Alarm } from './core/enrolment.ts';
 import { Nodes } from './core/nodes.ts';
@@ -16,7 +17,7 @@ import { absent, attempt } from './repository.ts';
 import { type ImageSource, Runs } from './runs.ts';
 
 /** Messages of mere progress that one server takes per second, and the least that a node waits between two of its. */
-const MESSAGES_PER_SEC = 500;
+const MESSAGES_PER_SEC = SERVER_BOUNDS.messagesPerSec;
 const REPORT_MS: Ms = 2000;
 /** A node counts as one that reports for so long after its last message. */
 const REPORTING_MS: Ms = 30_000;

@@ -8,6 +8,7 @@ import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import type { Message } from '../agent/core/monitor.ts';
 import type { Ms } from '../agent/core/units.ts';
 import type { NodeRecord } from './core/board.ts';
+import { SERVER_BOUNDS } from './core/bounds.ts';
 import { type NodeInstall, Run, type RunData, type RunHead, type RunImage } from './core/run.ts';
 import { absent, attempt, settle } from './repository.ts';
 
@@ -19,7 +20,7 @@ const ELAPSED_MAX_MS: Ms = 86_400_000;
 /** Given to the file at once. */
 const WRITE_CHARS = 200_000;
 /** Of more runs the oldest go. */
-const RUNS_MAX = 200;
+const RUNS_MAX = SERVER_BOUNDS.runs;
 const RUN_FILE = /^([A-Za-z0-9][A-Za-z0-9._-]*-\d{8}T\d{6}Z)\.jsonl$/;
 
 /** What a run wants to know of an image. */

@@ -21,6 +21,7 @@ import { formatBytes } from '../agent/core/units.ts';
 import type { Asker } from './core/access.ts';
 import { begunMs, hasCome, isSuccess } from './core/board.ts';
 import { bootEntry, decideBoot, type Loader, type ServerAddresses } from './core/bootentry.ts';
+import { SERVER_BOUNDS } from './core/bounds.ts';
 import { ENROLMENTS_AT_ONCE_MAX, ENROLMENTS_PER_SEC_MAX, RequestRates } from './core/httplimits.ts';
 import type { Nodes } from './core/nodes.ts';
 import type { Answer, Enrolments } from './enrolment.ts';
@@ -40,7 +41,9 @@ export interface Reply {
 
 const BOOT_FILE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 /** Senders of messages that cannot be read are told of once each, so many of them. */
-const COMPLAINTS_MAX = 100;
+const COMPLAINTS_MAX = SERVER_BOUNDS.complaints;
+/** What was not read to its end would keep the connection until it is idle for long enough. */
+const HANG_UP = { connection: 'close' };
 
 export interface SiteOptions {
   readonly repo: string;
@@ -154,7 +157,7 @@ export class Site {
       }
       const status = error.code === 'report' ? 400 : 503;
       this.#metrics.countMessage(status === 400 ? 'refused' : 'failed');
-      return { status, type: 'text/plain', body: `${error.message}\n` };
+      return { status, type: 'text/plain', body: `${error.message}\n`, headers: HANG_UP };
     }
   }
 
@@ -165,7 +168,7 @@ export class Site {
       return { status: 200, type: 'application/octet-stream', body };
     } catch (error) {
       if (!(error instanceof SwarmbootError)) throw error;
-      return { status: 400, type: 'text/plain', body: `${error.message}\n` };
+      return { status: 400, type: 'text/plain', body: `${error.message}\n`, headers: HANG_UP };
     }
   }
 

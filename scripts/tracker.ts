@@ -27,14 +27,15 @@ import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import type { LogFact } from '../agent/core/ports.ts';
 import type { AnnounceEvent } from '../agent/core/tracker.ts';
 import { hex, type Ms } from '../agent/core/units.ts';
+import { SERVER_BOUNDS } from './core/bounds.ts';
 import { type Census, type Handout, type Refusal, ROSTER_LIMITS, Roster, type Visit } from './core/roster.ts';
 
 /** Bytes of a request's line and headers: a scrape of about 60 torrents fits. */
-const HEADER_BYTES_MAX = 8_192;
-const REQUEST_MS: Ms = 10_000;
-const CONNECTIONS_MAX = 4_096;
+const HEADER_BYTES_MAX = SERVER_BOUNDS.trackerHeaderBytes;
+const REQUEST_MS: Ms = SERVER_BOUNDS.trackerRequestMs;
+const CONNECTIONS_MAX = SERVER_BOUNDS.trackerConnections;
 /** Torrents of one UDP scrape (BEP 15). */
-const SCRAPE_MAX = 74;
+const SCRAPE_MAX = SERVER_BOUNDS.scrapedTorrents;
 /** A connection id is good in the window in which it was given and in the next (BEP 15: two minutes). */
 const CONNECTION_WINDOW_MS: Ms = 60_000;
 /** Tries to find a port number that is free for TCP and for UDP. */

@@ -3,7 +3,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { parseMac } from '../agent/core/mac.ts';
-import { MIB } from '../agent/core/units.ts';
+import { SERVER_BOUNDS } from './core/bounds.ts';
 import { ClusterChanges, wholeChange } from './core/cluster.ts';
 import { reportOfRun } from './core/runreport.ts';
 import type { Metrics } from './metrics.ts';
@@ -12,9 +12,9 @@ import { loadPage, type PageFiles, SECURITY_HEADERS } from './pagefiles.ts';
 import { formatReportHtml } from './reporthtml.ts';
 import type { Reply } from './site.ts';
 
-const WATCHERS_MAX = 100;
+const WATCHERS_MAX = SERVER_BOUNDS.watchers;
 /** Whoever reads more slowly than the cluster changes is let go, and comes back for the whole picture. */
-const UNREAD_BYTES_MAX = 16 * MIB;
+const UNREAD_BYTES_MAX = SERVER_BOUNDS.unreadBytes;
 
 export interface WatchOptions {
   readonly monitor: ClusterMonitor;

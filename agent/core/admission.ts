@@ -4,6 +4,7 @@
 // for. Who has not been admitted gets these three messages and nothing else, and nothing that it says goes further.
 
 import { BencodeError, decode, encode, expectKind } from './bencode.ts';
+import { BOUNDS } from './bounds.ts';
 import { assert } from './errors.ts';
 import { HANDSHAKE_BYTES, MESSAGE, protocolFault } from './framing.ts';
 import type { Admission, Link, Self } from './ports.ts';
@@ -17,7 +18,7 @@ const PROOF_BYTES = 32;
 /** Length, id and extension id, which stand before what an extension message says. */
 const HEADER_BYTES = 6;
 /** Nobody who may come in has more to say in greeting. */
-const GREETING_BYTES_MAX = 1024;
+const GREETING_BYTES_MAX = BOUNDS.greetingBytes;
 const LABEL = 'swarmboot admission 1';
 const TORRENT_LABEL = 'swarmboot torrent 1';
 const NOT_ADMITTED = 'was not admitted to this closed swarm';

@@ -1,6 +1,7 @@
 // The form of an encrypted tarball: age v1 (C2SP age). Its header is read here, strictly, and the nonces of its payload are
 // counted here; keys are tried and bytes opened in io/decrypt. https://c2sp.org/age
 
+import { BOUNDS } from './bounds.ts';
 import { assert, SwarmbootError } from './errors.ts';
 import { KIB } from './units.ts';
 
@@ -14,7 +15,7 @@ export const AGE_TAG_BYTES = 16;
 export const AGE_NONCE_BYTES = 16;
 export const FILE_KEY_BYTES = 16;
 /** Ours have 200 bytes; a file of another maker may be for some dozens of people. */
-export const AGE_HEADER_BYTES_MAX = 16 * KIB;
+export const AGE_HEADER_BYTES_MAX = BOUNDS.ageHeaderBytes;
 const MAC_BYTES = 32;
 const LINE_FEED = 10;
 const LINE_CHARACTERS = 64;

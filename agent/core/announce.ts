@@ -1,6 +1,7 @@
 // Decides which tracker hears what, and when, for one torrent. It sends nothing, knows no peers and reads no clock: the
 // engine takes an announce, sends it, and tells how it went. One announce is under way at most.
 
+import { BOUNDS } from './bounds.ts';
 import { assert } from './errors.ts';
 import type { AnnounceEvent, AnnounceReply } from './tracker.ts';
 import type { Ms } from './units.ts';
@@ -26,7 +27,7 @@ export interface AnnounceLimits {
 }
 
 export const ANNOUNCE_LIMITS: AnnounceLimits = {
-  trackersMax: 64,
+  trackersMax: BOUNDS.trackers,
   intervalMinMs: 5_000,
   intervalMaxMs: 3_600_000,
   peersEnough: 10,

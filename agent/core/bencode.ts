@@ -1,14 +1,14 @@
 // Bencode (BEP 3), strictly: what is not the one canonical spelling is refused, and every limit is checked before the
 // memory is spent. Decides what is well formed; what the values mean is the caller's.
 
-/** Lists and dictionaries inside one another. */
-const DEPTH_MAX = 32;
-/** Values and keys of one document. */
-const TOKENS_MAX = 100_000;
+import { BOUNDS } from './bounds.ts';
+
+const DEPTH_MAX = BOUNDS.bencodeDepth;
+const TOKENS_MAX = BOUNDS.bencodeValues;
 /** Bytes of one document: the limit of a .torrent file. */
-export const BENCODE_BYTES_MAX = 10_000_000;
-/** Digits of the longest int64, its sign included. */
-const INTEGER_CHARS_MAX = 20;
+export const BENCODE_BYTES_MAX = BOUNDS.torrentBytes;
+/** The longest int64, its sign included. */
+const INTEGER_CHARS_MAX = BOUNDS.integerDigits;
 /** Bytes that become text at once. */
 const LATIN1_STEP = 4096;
 const INT64_MAX = 2n ** 63n - 1n;

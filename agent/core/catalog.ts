@@ -1,8 +1,9 @@
 // What an image server offers: the entries of its catalog and the small files of its site, as both sides read them with
 // this file. Decides what a right one is; the manifest that names them all is core/manifest.
 
+import { BOUNDS } from './bounds.ts';
 import { SwarmbootError } from './errors.ts';
-import { BLOCK_BYTES, MIB } from './units.ts';
+import { BLOCK_BYTES } from './units.ts';
 
 export const KINDS = ['image', 'boel', 'override'] as const;
 export const COMPRESSIONS = ['zstd', 'gzip', 'none'] as const;
@@ -48,12 +49,12 @@ export interface SiteFile {
 /** `layouts/NAME.json`, `scripts/PHASE/NNclass.description`. */
 export const SITE_PATH =
   /^(?:layouts\/[A-Za-z0-9][A-Za-z0-9._-]{0,127}\.json|scripts\/(?:pre-install|main-install|post-install)\/\d\d[A-Za-z0-9][A-Za-z0-9_-]{0,127}\.[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/;
-export const SITE_FILE_BYTES_MAX = MIB;
+export const SITE_FILE_BYTES_MAX = BOUNDS.siteFileBytes;
 
 /** What a catalog entry may be called. */
 export const ENTRY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;
-const PIECE_BYTES_MAX = 64 * MIB;
+const PIECE_BYTES_MAX = BOUNDS.pieceBytes;
 const ENCRYPTIONS: readonly Encryption[] = ['age', null];
 
 /** Checks what a manifest says of one file. Throws as `parseCatalogEntry` does. */

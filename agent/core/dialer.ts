@@ -1,10 +1,10 @@
 // Whom to call, and when again: the addresses that trackers and peers told us of, with back-off. It opens nothing.
 
+import { BOUNDS } from './bounds.ts';
 import type { Rng } from './rng.ts';
 import type { PeerAddress } from './tracker.ts';
 import type { Ms } from './units.ts';
 
-const ADDRESSES_MAX = 2000;
 const RETRY_MS = 1000;
 const RETRY_MAX_MS = 60_000;
 
@@ -19,6 +19,8 @@ export class Dialer {
   readonly #rng: Rng;
   readonly #entries = new Map<string, Entry>();
   #dialing = 0;
+  /** Calls under way by address: who tells us of many ports of one machine does not make us flood it. */
+  readonly #dialingTo = new Map<string, number>();
   /** No idle address may be called before: asked at every turn of the event loop, so it is kept. */
   #nextAt: Ms = Number.POSITIVE_INFINITY;
 
@@ -47,13 +49,15 @@ export class Dialer {
       const entry = ready[at]!;
       ready[at] = ready[ready.length - 1]!;
       ready.pop();
+      if (this.#isBusy(entry)) continue;
       entry.state = 'dialing';
-      this.#dialing++;
+      this.#count(entry, 1);
       chosen.push(entry.address);
     }
     this.#nextAt = Number.POSITIVE_INFINITY;
     for (const entry of this.#entries.values()) {
-      if (entry.state === 'idle') this.#nextAt = Math.min(this.#nextAt, entry.notBefore);
+      if (entry.state === 'idle' && !this.#isBusy(entry))
+        this.#nextAt = Math.min(this.#nextAt, entry.notBefore);
     }
     return chosen;
   }
@@ -98,8 +102,23 @@ export class Dialer {
 
   #settle(address: PeerAddress): Entry | null {
     const entry = this.#entry(address);
-    if (entry?.state === 'dialing') this.#dialing--;
+    if (entry?.state === 'dialing') {
+      // Others of this address may have waited for it.
+      if (this.#isBusy(entry)) this.#nextAt = Number.NEGATIVE_INFINITY;
+      this.#count(entry, -1);
+    }
     return entry;
+  }
+
+  #isBusy({ address }: Entry): boolean {
+    return (this.#dialingTo.get(address.host) ?? 0) >= BOUNDS.callsPerAddress;
+  }
+
+  #count({ address: { host } }: Entry, change: 1 | -1): void {
+    const calls = (this.#dialingTo.get(host) ?? 0) + change;
+    if (calls === 0) this.#dialingTo.delete(host);
+    else this.#dialingTo.set(host, calls);
+    this.#dialing += change;
   }
 
   #entry(address: PeerAddress): Entry | null {
@@ -107,7 +126,7 @@ export class Dialer {
     const key = keyOf(address);
     let entry = this.#entries.get(key);
     if (entry === undefined) {
-      if (this.#entries.size >= ADDRESSES_MAX) return null;
+      if (this.#entries.size >= BOUNDS.addresses) return null;
       entry = { address, state: 'idle', failures: 0, notBefore: Number.NEGATIVE_INFINITY };
       this.#entries.set(key, entry);
       this.#nextAt = Number.NEGATIVE_INFINITY;

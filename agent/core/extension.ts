@@ -3,12 +3,11 @@
 // strictly here first, and it gets only what it needs. Decides what is safe, not what it means.
 
 import { type BencodeDict, BencodeError, decode, encode, expectKind } from './bencode.ts';
+import { BOUNDS } from './bounds.ts';
 
 /** Extension message 0 is the handshake; ut_metadata is the one extension that we offer, under this id. */
 const HANDSHAKE = 0;
 const METADATA = 1;
-/** BEP 9 pieces of the largest info dictionary that is read, 10 MB. */
-const METADATA_PIECES_MAX = 611;
 const HANDSHAKE_NUMBERS = ['metadata_size', 'p', 'reqq', 'upload_only'];
 
 /**
@@ -51,7 +50,7 @@ function screenMetadata(payload: Uint8Array): Uint8Array | null {
     'the message',
   );
   const kind = numberIn(dict, 'msg_type', 255);
-  const piece = numberIn(dict, 'piece', METADATA_PIECES_MAX - 1);
+  const piece = numberIn(dict, 'piece', BOUNDS.metadataPieces - 1);
   const size = numberIn(dict, 'total_size', 2 ** 31);
   if (kind === null || piece === null) return null;
   const head = encode({ msg_type: kind, piece, ...(size === null ? {} : { total_size: size }) });

@@ -13,14 +13,15 @@ import {
   requiredField,
   textOf,
 } from './bencode.ts';
+import { BOUNDS } from './bounds.ts';
 import { NODE_BYTES } from './merkle.ts';
 import type { TorrentFile } from './torrent.ts';
 
 /** Limits of Linux file systems, in bytes of UTF-8. */
-const NAME_BYTES_MAX = 255;
-const PATH_BYTES_MAX = 4000;
+const NAME_BYTES_MAX = BOUNDS.fileNameBytes;
+const PATH_BYTES_MAX = BOUNDS.torrentPathBytes;
 /** Keeps every sum of lengths exact. */
-const FILE_BYTES_MAX = 2 ** 47;
+const FILE_BYTES_MAX = BOUNDS.torrentFileBytes;
 
 /** A file as BEP 52's tree names it. */
 export interface TreeFile {

@@ -1,14 +1,15 @@
 // Blocks as they go over the wire: buffers that leave 13 bytes before each block for the header of its `piece` message
 // (BEP 3), so that any run of blocks is read from disk by one call and sent by one. Lays out memory; reads nothing.
 
+import { BOUNDS } from './bounds.ts';
 import { assert } from './errors.ts';
 import type { Frame } from './ports.ts';
-import { BLOCK_BYTES, MIB } from './units.ts';
+import { BLOCK_BYTES } from './units.ts';
 
 /** Most blocks in one frame: 1 MiB of content, and far below the 1,024 parts that one readv takes. */
 export const FRAME_BLOCKS = 64;
 /** Framed bytes that one pool may have out at once; also the most that all pools together keep for reuse. */
-export const POOL_BYTES = 16 * MIB;
+export const POOL_BYTES = BOUNDS.frameBytes;
 
 /** 4 bytes of length, the id, piece index, begin. */
 const HEADER_BYTES = 13;

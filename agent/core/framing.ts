@@ -1,22 +1,23 @@
 // How a TCP stream falls into BitTorrent messages (BEP 3), with a limit on every length: pure arithmetic on bytes. It
 // holds what is incomplete and copies nothing else; what a message means is decided elsewhere.
 
+import { BOUNDS } from './bounds.ts';
 import type { Stretch } from './events.ts';
-import { BLOCK_BYTES, KIB, MIB } from './units.ts';
+import { BLOCK_BYTES } from './units.ts';
 
 export const HANDSHAKE_BYTES = 68;
 const PROTOCOL = Uint8Array.from('\x13BitTorrent protocol', (letter) => letter.charCodeAt(0));
 /** Length, id, piece, begin: what comes before a block. */
 const BLOCK_HEADER_BYTES = 13;
 /** No message is longer: the bitfield of the most pieces that a torrent may have is a quarter of it. */
-const MESSAGE_MAX = MIB;
+const MESSAGE_MAX = BOUNDS.messageBytes;
 const HAVE_MESSAGE_BYTES = 9;
 /** Extension messages and ids that we do not know: BEP 9 needs 16 KiB and a little. */
-const OTHER_MESSAGE_MAX = 64 * KIB;
+const OTHER_MESSAGE_MAX = BOUNDS.otherMessageBytes;
 /** The first memory for incomplete messages: it grows to what comes, and shrinks again after a large bitfield. */
 const HELD_BYTES = 256;
 /** A bitfield before the number of pieces is known (magnet). */
-const BITFIELD_MAX = 2 ** 18;
+const BITFIELD_MAX = BOUNDS.earlyBitfieldBytes;
 
 export const MESSAGE = { have: 4, bitfield: 5, request: 6, piece: 7, port: 9, extended: 20 } as const;
 
@@ -118,7 +119,7 @@ export class Framer {
   #lengthFault(id: number, length: number): boolean {
     const fixed = FIXED_LENGTH.get(id);
     if (fixed !== undefined) return length !== fixed;
-    if (id === MESSAGE.piece) return length <= 9 || length > 9 + BLOCK_BYTES;
+    if (id === MESSAGE.piece) return length <= 9 || length > 9 + BOUNDS.blockBytes;
     if (id !== MESSAGE.bitfield) return length > OTHER_MESSAGE_MAX || (id === MESSAGE.extended && length < 2);
     return this.pieceCount === null ? length > BITFIELD_MAX : length !== 1 + Math.ceil(this.pieceCount / 8);
   }

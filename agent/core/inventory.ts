@@ -1,12 +1,13 @@
 // What a machine is made of: what an admin wants to know of one that nobody has told him of. Decides how much of it is
 // told; looking at the machine is agent/io/host's.
 
+import { BOUNDS } from './bounds.ts';
 import type { DiskType } from './diskfacts.ts';
 import { boundText, Fields } from './fields.ts';
 
 const WORD_MAX = 128;
-const DISKS_MAX = 64;
-const LINKS_MAX = 32;
+const DISKS_MAX = BOUNDS.reportedDisks;
+const LINKS_MAX = BOUNDS.reportedLinks;
 const ADDRESSES_MAX = 8;
 const ADDRESS_MAX = 64;
 const CORES_MAX = 65_536;

@@ -1,6 +1,7 @@
 // Decides whether one archive member may be written below the target, before any byte of it is: its name, its type,
 // where links lead, and how much there may be in all. Reading headers is tarhead.ts; writing is not here.
 
+import { BOUNDS } from './bounds.ts';
 import { SwarmbootError } from './errors.ts';
 import { type Member, quoted } from './tarhead.ts';
 
@@ -39,14 +40,14 @@ export interface ArchiveLimits {
   readonly unpackedBytes: number;
 }
 
-const PATH_BYTES_MAX = 4096;
+const PATH_BYTES_MAX = BOUNDS.pathBytes;
 /** As long as Linux lets the name of one file or folder be. */
-const NAME_BYTES_MAX = 255;
-const DEPTH_MAX = 256;
+const NAME_BYTES_MAX = BOUNDS.fileNameBytes;
+const DEPTH_MAX = BOUNDS.pathDepth;
 /** As many links as Linux follows in one path. */
-const HOPS_MAX = 40;
+const HOPS_MAX = BOUNDS.linkHops;
 /** Parts of one path and of all links on its way: each costs a look at everything before it. */
-const STEPS_MAX = 4 * DEPTH_MAX;
+const STEPS_MAX = BOUNDS.linkSteps;
 
 /**
  * Judges the members of one archive in order. Symbolic links may point anywhere, for they are only stored; but no

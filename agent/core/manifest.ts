@@ -1,6 +1,7 @@
 // The manifest: everything that an image server offers, in one document, and whether it is to be believed. A node that has
 // public keys looks at nothing in it before its signature has been found right over its bytes as they came.
 
+import { BOUNDS } from './bounds.ts';
 import {
   bad,
   type CatalogEntry,
@@ -14,7 +15,6 @@ import { messageOf, SwarmbootError } from './errors.ts';
 import { type PublicKey, parseSignature, type SignatureChecks, verifySignature } from './minisign.ts';
 import { parseRelease, type Release } from './release.ts';
 import type { Trust } from './trust.ts';
-import { MIB } from './units.ts';
 
 export interface Manifest {
   readonly format: 1;
@@ -27,7 +27,7 @@ export interface Manifest {
 /** What a server calls it. */
 export const MANIFEST_NAME = 'manifest';
 /** Of a manifest with its signature. */
-export const MANIFEST_BYTES_MAX = 4 * MIB;
+export const MANIFEST_BYTES_MAX = BOUNDS.manifestBytes;
 
 /** A signature file has so many lines; what was signed follows them. */
 const SIGNATURE_LINES = 4;

@@ -14,6 +14,7 @@ import {
   requiredField,
   textOf,
 } from './bencode.ts';
+import { BOUNDS } from './bounds.ts';
 import { assert, SwarmbootError } from './errors.ts';
 import { filesOfInfo, nameFault, type TreeFile, treeFiles } from './filelist.ts';
 import { NODE_BYTES, rootOfLayer } from './merkle.ts';
@@ -21,8 +22,8 @@ import type { Hashes, Torrent } from './torrent.ts';
 import { BLOCK_BYTES, KIB, MIB } from './units.ts';
 
 const SHA1_BYTES = 20;
-const PIECES_MAX = 2 ** 21;
-const PIECE_BYTES_MAX = 64 * MIB;
+const PIECES_MAX = BOUNDS.torrentPieces;
+const PIECE_BYTES_MAX = BOUNDS.pieceBytes;
 
 /** The piece size policy: about this many pieces, within the two bounds. */
 const PIECES_WANTED = 2000;

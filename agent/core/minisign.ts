@@ -1,6 +1,7 @@
 // Signatures and public keys in minisign's format (https://jedisct1.github.io/minisign/): Ed25519, over the bytes of a file
 // or over their BLAKE2b-512. Decides what a right signature is; the two primitives are given by the caller.
 
+import { BOUNDS } from './bounds.ts';
 import { SwarmbootError } from './errors.ts';
 import { hex } from './units.ts';
 
@@ -31,7 +32,7 @@ export interface Signature {
 }
 
 /** Bytes of a signature file, and of a file with a public key, at most. */
-export const SIGNATURE_BYTES_MAX = 16_384;
+export const SIGNATURE_BYTES_MAX = BOUNDS.signatureBytes;
 
 const UNTRUSTED = 'untrusted comment: ';
 const TRUSTED = 'trusted comment: ';

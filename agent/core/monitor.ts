@@ -2,22 +2,23 @@
 // lines of its log), and the server's answer about a node. Both sides read with this file. Sending and keeping
 // are done elsewhere.
 
+import { BOUNDS } from './bounds.ts';
 import { boundText, Fields } from './fields.ts';
 import { boundInventory, type Inventory, readInventory } from './inventory.ts';
 import { type NodeReport, plainText, STAGES, type StageName } from './report.ts';
 import { KIB, type Ms } from './units.ts';
 
 /** Most bytes of one message as it is sent. */
-export const MESSAGE_BYTES_MAX = 256 * KIB;
+export const MESSAGE_BYTES_MAX = BOUNDS.messageOfNodeBytes;
 /** Most bytes of a log inside it, if the rest leaves so many. */
 const LOG_BYTES_MAX = 128 * KIB;
-export const LOG_LINES_MAX = 1000;
+export const LOG_LINES_MAX = BOUNDS.logLines;
 /** The number of the line behind the last must be exact too. */
 const LOG_FROM_MAX = Number.MAX_SAFE_INTEGER - LOG_LINES_MAX;
-const LINE_MAX = 1000;
+const LINE_MAX = BOUNDS.logLineChars;
 const TEXT_MAX = 4000;
 const WORD_MAX = 128;
-const ERRORS_MAX = 20;
+const ERRORS_MAX = BOUNDS.reportedErrors;
 
 /** Header of the server's answer to a message: how long it wants to hear no mere progress of this node. */
 export const REPORT_AFTER = 'report-after-ms';

@@ -2,9 +2,9 @@
 // understand differently: what tar-stream and GNU tar agree on is all that may reach a disk. Formats: POSIX.1-2001
 // pax and ustar, GNU long names, GNU sparse files in pax headers. Whether a member is allowed is for judge.ts to say.
 
+import { BOUNDS } from './bounds.ts';
 import { SwarmbootError } from './errors.ts';
 import { checkMap, decimal, readSparse, SparseRecords } from './sparsemap.ts';
-import { MIB } from './units.ts';
 
 export type MemberType =
   | 'file'
@@ -43,7 +43,7 @@ export interface Member {
 
 export const RECORD_BYTES = 512;
 /** The most that the headers of one member may take: no real one comes near. */
-export const HEADERS_BYTES_MAX = MIB;
+export const HEADERS_BYTES_MAX = BOUNDS.headersBytes;
 
 const TYPES: Readonly<Record<string, MemberType>> = {
   '\0': 'file',

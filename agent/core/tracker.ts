@@ -20,6 +20,7 @@ import {
   optionalField,
   requiredField,
 } from './bencode.ts';
+import { BOUNDS } from './bounds.ts';
 
 export type { PeerAddress };
 
@@ -55,7 +56,7 @@ export interface AnnounceReply {
 }
 
 /** Peers taken from one reply; the rest is ignored. */
-const REPLY_PEERS_MAX = 1_000;
+const REPLY_PEERS_MAX = BOUNDS.replyPeers;
 /** Seconds that a reply may name; more counts as this. */
 const REPLY_SECONDS_MAX = 0x7fff_ffff;
 

@@ -8,6 +8,7 @@ import { get as getHttp, type IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
 import { FILE_KEY_BYTES, FileKey } from '../core/age.ts';
 import { BENCODE_BYTES_MAX } from '../core/bencode.ts';
+import { BOUNDS } from '../core/bounds.ts';
 import { type Credentials, distrusted, requestOptions } from '../core/credentials.ts';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
 import { nameFault } from '../core/filelist.ts';
@@ -18,7 +19,7 @@ import type { CatalogRoom } from '../core/rooms.ts';
 import type { PeerAddress } from '../core/tracker.ts';
 import type { Ms } from '../core/units.ts';
 
-const REDIRECTS_MAX = 3;
+const REDIRECTS_MAX = BOUNDS.redirects;
 /** A server that sends nothing for so long is away. */
 const SILENCE_MAX_MS: Ms = 10_000;
 const REQUEST_MAX_MS: Ms = 60_000;

@@ -4,10 +4,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { BOUNDS } from '../core/bounds.ts';
 import { COMMAND_TIMEOUT_MS, type Command, formatCommand } from '../core/command.ts';
 import { type ErrorCode, SwarmbootError } from '../core/errors.ts';
 import { plainText } from '../core/report.ts';
-import { formatDuration, KIB, type Ms } from '../core/units.ts';
+import { formatDuration, type Ms } from '../core/units.ts';
 
 const ENVIRONMENT = {
   LC_ALL: 'C',
@@ -15,7 +16,7 @@ const ENVIRONMENT = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
 };
 /** Of the output the last so many characters are kept. */
-const OUTPUT_MAX = 64 * KIB;
+const OUTPUT_MAX = BOUNDS.outputChars;
 /** So many last lines stand in the error. */
 const ERROR_LINES = 12;
 /** A program that is told to end gets this long, then it is killed. */

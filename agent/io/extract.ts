@@ -6,12 +6,13 @@ import { once } from 'node:events';
 import { pipeline } from 'node:stream/promises';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { extract as createReader, type ExtractEvents, type Header } from 'tar-stream';
+import { BOUNDS } from '../core/bounds.ts';
 import type { Compression } from '../core/catalog.ts';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
 import { type FileSink, Judge, type MemberSink, type TreeWriter } from '../core/judge.ts';
 import { StoredMap } from '../core/sparsemap.ts';
 import { HEADERS_BYTES_MAX, type Member, quoted, RECORD_BYTES, readMember } from '../core/tarhead.ts';
-import { KIB, MIB } from '../core/units.ts';
+import { KIB } from '../core/units.ts';
 
 /** What the catalog says of a tarball; the agent refuses what does not match. */
 export interface ExpectedTarball {
@@ -49,7 +50,7 @@ export interface ExtractResult extends JudgeResult {
 /** Node's own default of 16 KiB costs a turn of the event loop far too often. */
 const CHUNK_BYTES = 128 * KIB;
 /** What may follow the end-of-archive records: the rest of the largest tape record, and no bomb of zeros. */
-const PADDING_BYTES_MAX = 4 * MIB;
+const PADDING_BYTES_MAX = BOUNDS.paddingBytes;
 
 /**
  * Unpacks a tarball by `writer`, which this call starts and ends. Throws SwarmbootError `archive` when the tarball is

@@ -1,6 +1,7 @@
 // TCP: listens for peers and calls them, IPv4 and IPv6. Knows addresses and limits, not BitTorrent.
 
 import { createServer, type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net';
+import { BOUNDS } from '../core/bounds.ts';
 import { messageOf, SwarmbootError } from '../core/errors.ts';
 import type { Link, PeersPort } from '../core/ports.ts';
 import type { PeerAddress } from '../core/tracker.ts';
@@ -23,8 +24,8 @@ export interface PeersOptions {
 
 export const PEERS_OPTIONS: Omit<PeersOptions, 'host' | 'port'> = {
   connectTimeoutMs: 10_000,
-  linksMax: 500,
-  linksPerHostMax: 200,
+  linksMax: BOUNDS.links,
+  linksPerHostMax: BOUNDS.linksPerAddress,
 };
 
 export class Peers implements PeersPort {

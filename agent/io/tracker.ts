@@ -7,6 +7,7 @@ import { lookup } from 'node:dns/promises';
 import { on, once } from 'node:events';
 import http from 'node:http';
 import { BencodeError } from '../core/bencode.ts';
+import { BOUNDS } from '../core/bounds.ts';
 import { type Credentials, NO_CREDENTIALS, requestOptions } from '../core/credentials.ts';
 import {
   DatagramError,
@@ -28,10 +29,10 @@ import {
   readHttpReply,
   TrackerRefusal,
 } from '../core/tracker.ts';
-import { hex, MIB, type Ms } from '../core/units.ts';
+import { hex, type Ms } from '../core/units.ts';
 
-const REPLY_BYTES_MAX = MIB;
-const REDIRECTS_MAX = 3;
+const REPLY_BYTES_MAX = BOUNDS.replyBytes;
+const REDIRECTS_MAX = BOUNDS.redirects;
 /** BEP 15: a connection id may be used for one minute. */
 const CONNECTION_MS: Ms = 60_000;
 

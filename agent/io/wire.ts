@@ -5,6 +5,7 @@
 import Wire from 'bittorrent-protocol';
 import utMetadata from 'ut_metadata';
 import type { Bitfield } from '../core/bitfield.ts';
+import { BOUNDS } from '../core/bounds.ts';
 import type { Stretch } from '../core/events.ts';
 import { screenExtension } from '../core/extension.ts';
 import { Framer, haveMessage, MESSAGE, pieceOfHave, requestMessages } from '../core/framing.ts';
@@ -15,11 +16,9 @@ import { hex, KIB } from '../core/units.ts';
 const REQUESTS_MAX_DEFAULT = 250;
 const CLIENT_NAME = 'Swarmboot';
 /** Metadata messages of one peer: a few for each piece of the info dictionary, and some for a small one. */
-const METADATA_ROUNDS_MAX = 4;
 const METADATA_SPARE = 16;
-/** BEP 9; and the pieces of the largest info dictionary that we fetch. */
+/** BEP 9. */
 const METADATA_PIECE_BYTES = 16 * KIB;
-const METADATA_PIECES_MAX = 611;
 
 /** Begins the conversation on `link`: speaks first when `subject` is given, else waits to be asked. */
 export function openWire(link: Link, self: Self, subject: Subject | null, listener: WireListener): WirePort {
@@ -198,8 +197,8 @@ class Conversation implements WirePort {
     const size = this.#subject?.infoBytes?.length ?? null;
     // While we search, every handshake would have us ask for the whole dictionary.
     if (id === 0) return this.#handshakes++ === 0 || size !== null;
-    const pieces = size === null ? METADATA_PIECES_MAX : Math.ceil(size / METADATA_PIECE_BYTES);
-    if (++this.#metadataMessages > METADATA_ROUNDS_MAX * pieces + METADATA_SPARE)
+    const pieces = size === null ? BOUNDS.metadataPieces : Math.ceil(size / METADATA_PIECE_BYTES);
+    if (++this.#metadataMessages > BOUNDS.metadataRounds * pieces + METADATA_SPARE)
       this.close('sends metadata messages over and over');
     return !this.#closed;
   }

@@ -1,30 +1,31 @@
-// What one asker, and all of them together, may take of the image server's HTTP ports. Every limit is here, with its name.
+// What one asker, and all of them together, may take of the image server's HTTP ports.
 
-import { KIB, type Ms } from '../../agent/core/units.ts';
+import type { Ms } from '../../agent/core/units.ts';
+import { SERVER_BOUNDS } from './bounds.ts';
 
 /** Of a request's head, and of the time in which a request and its head have come. Bodies: MESSAGE_BYTES_MAX. */
-export const HEAD_BYTES_MAX = 8 * KIB;
-export const REQUEST_MAX_MS: Ms = 10_000;
+export const HEAD_BYTES_MAX = SERVER_BOUNDS.headerBytes;
+export const REQUEST_MAX_MS: Ms = SERVER_BOUNDS.requestMs;
 /** A TLS handshake that takes longer is none. */
-export const HANDSHAKE_MAX_MS: Ms = 10_000;
+export const HANDSHAKE_MAX_MS: Ms = SERVER_BOUNDS.handshakeMs;
 /** Ten thousand nodes may want to speak at the same moment. */
-export const CONNECTIONS_MAX = 16_384;
+export const CONNECTIONS_MAX = SERVER_BOUNDS.connections;
 /** One address leaves half of the places to all others. Behind it may be a whole site's nodes. */
-export const CONNECTIONS_PER_ADDRESS_MAX = CONNECTIONS_MAX / 2;
+export const CONNECTIONS_PER_ADDRESS_MAX = SERVER_BOUNDS.addressConnections;
 /**
  * Requests of one address: nodes ask for a dozen things when they start and report every two seconds, or less often when the
  * server says so (500 reports a second in all), so a thousand nodes behind one address stay below both.
  */
-export const REQUESTS_PER_SEC_MAX = 1000;
-export const REQUESTS_AT_ONCE_MAX = 5 * REQUESTS_PER_SEC_MAX;
+export const REQUESTS_PER_SEC_MAX = SERVER_BOUNDS.requestsPerSec;
+export const REQUESTS_AT_ONCE_MAX = SERVER_BOUNDS.requestsAtOnce;
 /** Of one address that wants to enrol: a hall's nodes behind it are done in some minutes. */
-export const ENROLMENTS_PER_SEC_MAX = 10;
-export const ENROLMENTS_AT_ONCE_MAX = 500;
+export const ENROLMENTS_PER_SEC_MAX = SERVER_BOUNDS.enrolmentsPerSec;
+export const ENROLMENTS_AT_ONCE_MAX = SERVER_BOUNDS.enrolmentsAtOnce;
 /** Of one address that shows tokens which are none: whoever has a right one is not counted. */
-export const WRONG_TOKENS_PER_SEC_MAX = 1;
-export const WRONG_TOKENS_AT_ONCE_MAX = 100;
+export const WRONG_TOKENS_PER_SEC_MAX = SERVER_BOUNDS.wrongTokensPerSec;
+export const WRONG_TOKENS_AT_ONCE_MAX = SERVER_BOUNDS.wrongTokensAtOnce;
 /** Addresses that are remembered: whoever has not asked for the longest time is forgotten. */
-const ADDRESSES_MAX = 20_000;
+const ADDRESSES_MAX = SERVER_BOUNDS.askers;
 
 interface Bucket {
   tokens: number;

@@ -9,8 +9,9 @@ import { ENTRY_NAME } from '../../agent/core/catalog.ts';
 import { SwarmbootError } from '../../agent/core/errors.ts';
 import { HOST_NAME } from '../../agent/core/lease.ts';
 import { parseMac } from '../../agent/core/mac.ts';
+import { SERVER_BOUNDS } from './bounds.ts';
 
-export const NODES_MAX = 10_000;
+export const NODES_MAX = SERVER_BOUNDS.nodes;
 /** Longest kernel command line that a node's own words may make; the kernel reads 2047 characters. */
 const WORDS_MAX = 1500;
 const SERIAL = /^[\x21-\x7e]{1,128}$/;

@@ -6,6 +6,7 @@ import { assert } from '../../agent/core/errors.ts';
 import { insideOf } from '../../agent/core/networks.ts';
 import type { AnnounceEvent, PeerAddress } from '../../agent/core/tracker.ts';
 import { hex, type Ms } from '../../agent/core/units.ts';
+import { SERVER_BOUNDS } from './bounds.ts';
 
 /** Every number of the tracker's policy. */
 export interface RosterLimits {
@@ -30,10 +31,10 @@ export interface RosterLimits {
 }
 
 export const ROSTER_LIMITS: RosterLimits = {
-  peersPerTorrentMax: 50_000,
-  peersPerAddressMax: 256,
+  peersPerTorrentMax: SERVER_BOUNDS.swarmPeers,
+  peersPerAddressMax: SERVER_BOUNDS.addressPeers,
   handoutDefault: 50,
-  handoutMax: 200,
+  handoutMax: SERVER_BOUNDS.handoutPeers,
   announcesPerSec: 50,
   busyIntervalMs: 60_000,
   idleIntervalMs: 120_000,

@@ -6,12 +6,13 @@ import { type Message, STATUS, type StageBegin } from '../../agent/core/monitor.
 import type { NodeReport } from '../../agent/core/report.ts';
 import type { Ms } from '../../agent/core/units.ts';
 import { hasCome, LOST_MS } from './board.ts';
+import { SERVER_BOUNDS } from './bounds.ts';
 import { Series, type SeriesData } from './series.ts';
 
 /** A run is over when nobody has installed for so long. */
 const QUIET_MS: Ms = 60_000;
 /** Of more installs of one node in one run the oldest are forgotten. */
-const INSTALLS_PER_NODE = 8;
+const INSTALLS_PER_NODE = SERVER_BOUNDS.installsPerNode;
 
 /** Curves of a node, in the order of its series' columns. */
 export const NODE_CURVES = ['downBytesPerSec', 'upBytesPerSec', 'percent'] as const;

@@ -54,6 +54,8 @@ export interface MachineOptions {
   readonly name: string;
   readonly mac: string;
   readonly boots: 'BIOS' | 'UEFI' | 'UEFI HTTP';
+  /** UEFI with Secure Boot, and these variables. */
+  readonly secureBoot?: string;
   readonly card: 'e1000' | 'virtio-net-pci';
   readonly memoryMib: number;
   /** So many empty ones, or these. */
@@ -188,7 +190,7 @@ export class Machine {
 
   /** Powered on, it boots over the network first, or from its disk if that starts. */
   powerOn(bootOrder: 'network' | 'disk' = 'network'): this {
-    const { name, mac, boots, card, memoryMib, diskBytesPerSec, clock } = this.#options;
+    const { name, mac, boots, secureBoot, card, memoryMib, diskBytesPerSec, clock } = this.#options;
     // OVMF's own network boot, not the one on QEMU's cards; and no waiting for addresses that nobody gives.
     const without =
       boots === 'BIOS' ? [] : ['IPv6PXESupport', ...(boots === 'UEFI' ? [] : ['IPv4PXESupport'])];
@@ -199,6 +201,7 @@ export class Machine {
       name,
       memoryMib,
       firmware: boots === 'BIOS' ? 'bios' : 'uefi',
+      ...(secureBoot === undefined ? {} : { secureBoot }),
       disks: this.#disks,
       ...(diskBytesPerSec === undefined ? {} : { diskBytesPerSec }),
       nic: { model: card, mac, tap: this.#tap },
@@ -324,10 +327,10 @@ function put(place: string, text: string): void {
 }
 
 /** What the blocks marked `sh` of one section hold, in order. Throws when there are none. */
-function shellOf(text: string, heading: string): string {
+export function shellOf(text: string, heading: string): string {
   const section = text.split(/^## /m).find((part) => part.startsWith(`${heading}\n`)) ?? '';
   const blocks = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!);
-  if (blocks.length === 0) throw new Error(`README.md has no commands under "${heading}"`);
+  if (blocks.length === 0) throw new Error(`there are no commands under "${heading}"`);
   return blocks.join('');
 }
 

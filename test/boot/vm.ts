@@ -8,7 +8,9 @@ import { join } from 'node:path';
 
 const QEMU = '/usr/bin/qemu-system-x86_64';
 const OVMF_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd';
-const OVMF_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd';
+const OVMF_SECURE = '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd';
+/** A firmware's variables as they are in a new machine: no key is enrolled. */
+export const OVMF_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 const IP = '/usr/sbin/ip';
 /** How much of the console an error shows. */
 const SHOWN_LINES = 40;
@@ -32,6 +34,8 @@ export interface VmOptions {
   readonly memoryMib: number;
   readonly cpus?: number;
   readonly firmware: 'bios' | 'uefi';
+  /** UEFI with Secure Boot, and these variables; they stay as they are. */
+  readonly secureBoot?: string;
   /** Raw files, as virtio disks: vda, vdb ... */
   readonly disks: readonly string[];
   /** The most that each of them writes; absent: what it can. */
@@ -198,6 +202,7 @@ function qemuArguments(options: VmOptions, folder: string): string[] {
     memoryMib,
     cpus = 1,
     firmware,
+    secureBoot,
     disks,
     diskBytesPerSec,
     nic,
@@ -211,9 +216,14 @@ function qemuArguments(options: VmOptions, folder: string): string[] {
   args.push('-nographic', '-monitor', 'none', '-serial', 'stdio', '-device', 'virtio-rng-pci');
   if (firmware === 'uefi') {
     const vars = join(folder, 'vars.fd');
-    copyFileSync(OVMF_VARS, vars);
+    copyFileSync(secureBoot ?? OVMF_VARS, vars);
     args.push('-machine', 'q35');
-    args.push('-drive', `if=pflash,format=raw,readonly=on,file=${OVMF_CODE}`);
+    // Only the firmware itself may write its variables.
+    if (secureBoot !== undefined) args.push('-global', 'driver=cfi.pflash01,property=secure,value=on');
+    args.push(
+      '-drive',
+      `if=pflash,format=raw,readonly=on,file=${secureBoot === undefined ? OVMF_CODE : OVMF_SECURE}`,
+    );
     args.push('-drive', `if=pflash,format=raw,file=${vars}`);
   }
   for (const [index, file] of disks.entries()) {

@@ -15,6 +15,23 @@ test('each address is called once, and one known already is not called again', (
   assert.deepEqual(dialer.take(9, 1e9), []);
 });
 
+test('four calls to one address are under way at once, whatever its ports; others do not wait for it', () => {
+  const dialer = new Dialer(new Rng(1));
+  const other = { host: '10.0.0.2', port: 1 };
+  dialer.found([1, 2, 3, 4, 5, 6].map(address));
+  const first = dialer.take(9, 0);
+  assert.equal(first.length, 4);
+  assert.equal(dialer.deadline(), Number.POSITIVE_INFINITY);
+  dialer.found([other]);
+  assert.deepEqual(dialer.take(9, 0), [other]);
+  dialer.connected(first[0]!);
+  assert.ok(dialer.deadline() <= 0);
+  assert.equal(dialer.take(9, 0).length, 1);
+  dialer.failed(first[1]!, 0);
+  assert.equal(dialer.take(9, 0).length, 1);
+  assert.equal(dialer.dialing, 5);
+});
+
 test('a call that fails is made again later, each time later, up to about a minute', () => {
   const dialer = new Dialer(new Rng(1));
   dialer.found([address(1)]);
@@ -64,6 +81,10 @@ test('a port of 0 is no address, and there is an end to how many are kept', () =
   dialer.found([address(0)]);
   dialer.failed(address(0), 0);
   assert.deepEqual(dialer.take(1, 1e9), []);
-  dialer.found(Array.from({ length: 5000 }, (_, index) => address(index + 1)));
+  const many = Array.from({ length: 5000 }, (_, index) => ({
+    host: `10.0.${index >> 8}.${index & 255}`,
+    port: 1,
+  }));
+  dialer.found(many);
   assert.equal(dialer.take(9999, 0).length, 2000);
 });

@@ -82,6 +82,9 @@ test('the same tree gives the same bytes, whoever publishes it when', async (t) 
   const tree = path.join(folder, 'tree');
   fs.mkdirSync(tree);
   await plantTree(tree);
+  const copy = path.join(folder, 'elsewhere', 'copy');
+  fs.mkdirSync(path.dirname(copy));
+  execFileSync('/bin/cp', ['--archive', tree, copy]);
   const hashes = new Set<string>();
   for (const [index, env] of [
     {},
@@ -93,7 +96,7 @@ test('the same tree gives the same bytes, whoever publishes it when', async (t) 
         'publish',
         'x',
         '--from',
-        tree,
+        index === 0 ? tree : copy,
         '--kind',
         'image',
         '--compress',

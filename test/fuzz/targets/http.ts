@@ -73,6 +73,7 @@ const SEEDS = [
   ),
   post('/echo', bytesOf('echo'.repeat(100))),
   post('/echo', new Uint8Array(300 * KIB)),
+  post('/reports', new Uint8Array(400 * KIB)),
   bytesOf(
     'POST /reports HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n',
   ),
