@@ -14,9 +14,9 @@ import type {
   StoreRoom,
   TransferRoom,
 } from './core/rooms.ts';
-import { chooseStaging, describe, type Pool } from './core/staging.ts';
+import { describe, type Pool } from './core/staging.ts';
 import type { SystemJob } from './core/systemrooms.ts';
-import { formatBytes, type Ms } from './core/units.ts';
+import type { Ms } from './core/units.ts';
 import { enrolNode } from './enrol.ts';
 import {
   describePlan,
@@ -29,6 +29,7 @@ import {
 } from './plan.ts';
 import { seedOn } from './seeding.ts';
 import { describeJob, onDisks, planSystem } from './siteplan.ts';
+import { choosePool, usablePool } from './staging.ts';
 import { TargetSystem } from './system.ts';
 
 /** A stage is data: its name, and its work. What it made is undone by `#cleanUp`, whatever happened. */
@@ -199,7 +200,7 @@ export class Install {
   }
 
   async #checkParameters(): Promise<void> {
-    if (!onDisks(this.#params)) this.#usable(this.#params.target, 'TARGET');
+    if (!onDisks(this.#params)) usablePool(this.#rooms.host, this.#params.target, 'TARGET');
     this.#engine ??= await this.#rooms.startEngine();
     this.#rooms.tell({ fact: 'note', text: `peers reach this node on port ${this.#engine.port}` });
   }
@@ -248,7 +249,7 @@ export class Install {
   async #extractBoel(): Promise<void> {
     const { boel } = this.#plan!;
     if (boel === null) return;
-    const target = this.#usable(this.#params.boelFolder, 'BOEL_DIR');
+    const target = usablePool(this.#rooms.host, this.#params.boelFolder, 'BOEL_DIR');
     const [staged] = await this.#stageAll([boel], target);
     this.#join(staged!);
     await this.#extract(staged!, target.folder);
@@ -256,7 +257,7 @@ export class Install {
 
   async #stageImage(): Promise<void> {
     const { image, overrides } = this.#plan!;
-    await this.#stageAll([image, ...overrides], this.#usable(this.#params.target, 'TARGET'));
+    await this.#stageAll([image, ...overrides], usablePool(this.#rooms.host, this.#params.target, 'TARGET'));
   }
 
   /** Extraction starts with the first bytes; the overrides come at the same time as the image. */
@@ -303,15 +304,6 @@ export class Install {
     for (const folder of this.#folders) await attempt(host.removeFolder(folder));
   }
 
-  #usable(folder: string, parameter: string): Pool {
-    const pool = this.#rooms.host.poolAt(folder, parameter);
-    if (pool.unusable === null) return pool;
-    throw new SwarmbootError(
-      'extract',
-      `${parameter}=${folder} ${pool.unusable}; name another, or become root`,
-    );
-  }
-
   #find(tarball: Tarball): Staged {
     return this.#staged.find((staged) => staged.tarball === tarball)!;
   }
@@ -319,19 +311,7 @@ export class Install {
   /** Chooses a pool for `tarballs` together and reserves their room. */
   async #stageAll(tarballs: readonly Tarball[], target: Pool): Promise<readonly Staged[]> {
     const { host, openStore, tell } = this.#rooms;
-    const sum = (pick: (tarball: Tarball) => number) =>
-      tarballs.reduce((total, next) => total + pick(next), 0);
-    const forced = this.#params.stagingPool;
-    const { pool, needBytes, others } = chooseStaging(
-      host.pools(),
-      forced === null ? null : host.poolAt(forced, 'BITTORRENT_STAGING'),
-      {
-        keptBytes: sum(({ torrent }) => torrent.length),
-        unpackedBytes: sum((next) => next.unpackedBytes),
-        target,
-      },
-      await host.memoryAvailableBytes(),
-    );
+    const { pool, needBytes, others } = await choosePool(tarballs, target, this.#params, host);
     tell({ fact: 'poolChosen', pool: describe(pool), needBytes, others });
     this.#pool = pool.folder;
     const folder = await host.makeFolder(pool.folder);
