@@ -92,6 +92,9 @@ export async function draftManifest(
     const text = `${JSON.stringify(manifest, null, 2)}\n`;
     // What no node could read is not to be signed.
     parseManifest(text);
+    for (const { name, encryption } of release.closed ? [] : entries)
+      if (encryption !== null)
+        tell(`${name} is encrypted, and only nodes of a closed site get keys: sign with --closed`);
     const file = manifestPath(repo, serial);
     await attempt(`write ${file}`, async () => {
       const draft = path.join(folder, path.basename(file));

@@ -1,35 +1,27 @@
-// The image server: the paper's four stages in order (tracker, tarballs, torrents, first seeder), and over HTTP the catalog
-// with the torrents and what site.ts answers. Follows the repository while it runs.
+// The image server: the paper's four stages in order (tracker, tarballs, torrents, first seeder), and what is answered over
+// HTTP (answers.ts). Follows the repository while it runs.
 
-import { createReadStream } from 'node:fs';
-import type http from 'node:http';
 import { performance } from 'node:perf_hooks';
-import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { TLSSocket } from 'node:tls';
-import { ENROL_NAME } from '../agent/core/enrolment.ts';
-import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
-import { MANIFEST_NAME } from '../agent/core/manifest.ts';
-import { withAnnounce } from '../agent/core/metainfo.ts';
+import { SwarmbootError } from '../agent/core/errors.ts';
 import type { LogFact } from '../agent/core/ports.ts';
 import { OPEN_RULES } from '../agent/core/release.ts';
 import { swarmHash } from '../agent/core/torrent.ts';
 import { KIB, type Ms } from '../agent/core/units.ts';
 import { admissionBy } from '../agent/io/digest.ts';
 import { openLog } from '../agent/io/log.ts';
-import { fileKeyOf } from './agekeys.ts';
+import { Answers } from './answers.ts';
 import { type Arguments, type Command, expectWords, type Terminal, usage } from './command.ts';
-import type { ServerAddresses } from './core/bootentry.ts';
 import { Enrolments } from './enrolment.ts';
 import { Gate } from './gate.ts';
 import { Doors } from './listen.ts';
-import { isClosed, newestSigned, readTrust, type Signed, unsignedManifest } from './manifest.ts';
+import { isClosed, newestSigned, readTrust } from './manifest.ts';
 import { Metrics } from './metrics.ts';
 import { ClusterMonitor } from './monitor.ts';
 import { REPO_OPTION, readEntries } from './repository.ts';
 import type { ImageSource } from './runs.ts';
-import { describeSeeded, type Seeded, Seeder } from './seeder.ts';
-import { type Reply, Site } from './site.ts';
+import { describeSeeded, Seeder } from './seeder.ts';
+import { Site } from './site.ts';
 import { readAuthority, readServerCertificate, type ServerCertificate } from './tls.ts';
 import { TrackerServer } from './tracker.ts';
 import { Watch } from './watch.ts';
@@ -105,14 +97,11 @@ class ImageServer {
   readonly seeder: Seeder;
   readonly site: Site;
   readonly #monitor: ClusterMonitor;
-  readonly #watch: Watch;
+  readonly #answers: Answers;
   readonly #repo: string;
-  readonly #log: LogFact;
   readonly #doors: Doors;
   readonly #certificate: ServerCertificate | null;
   readonly #gate: Gate;
-  /** What is offered, when it is signed. */
-  #signed: Signed | null = null;
   /** Whether it is closed, as it was last told. */
   #isTold = false;
   /** Why what is offered is not what the repository holds; empty: it is. */
@@ -124,13 +113,13 @@ class ImageServer {
     this.seeder = seeder;
     this.site = site;
     this.#monitor = monitor;
-    this.#watch = new Watch({ monitor, metrics, problem: () => this.#problem });
+    const watch = new Watch({ monitor, metrics, problem: () => this.#problem });
+    this.#answers = new Answers({ repo, tracker, seeder, site, watch, doors, certificate, gate, log });
     this.#repo = repo;
-    this.#log = log;
     this.#doors = doors;
     this.#certificate = certificate;
     this.#gate = gate;
-    doors.answer((request, response) => void this.#serve(request, response));
+    doors.answer((request, response) => void this.#answers.serve(request, response));
   }
 
   /** Opens the ports, the tracker's first: when the first seeder is there, it can be found. */
@@ -216,9 +205,9 @@ class ImageServer {
         for (const seeded of went) say(`no longer seeding ${describeSeeded(seeded)}`);
         for (const seeded of came) say(`seeding ${describeSeeded(seeded)}`);
         const serial = signed?.manifest.release?.serial;
-        if (serial !== undefined && serial !== this.#signed?.manifest.release?.serial)
+        if (serial !== undefined && serial !== this.#answers.signed?.manifest.release?.serial)
           say(`manifest ${serial} is signed: what it names is offered, and nothing else`);
-        this.#signed = signed;
+        this.#answers.signed = signed;
         this.#problem = '';
         told = '';
       } catch (error) {
@@ -249,98 +238,6 @@ class ImageServer {
     await this.tracker.close();
     await this.#monitor.close();
   }
-
-  async #serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    try {
-      if (request.method === 'GET' && request.url === '/events') return this.#watch.stream(request, response);
-      await send(request, response, await this.#answer(request));
-    } catch (error) {
-      const code = error instanceof Error && 'code' in error ? error.code : undefined;
-      // Whoever goes away in the middle of an answer, or before it, is no fault of ours.
-      if (code !== 'ERR_STREAM_PREMATURE_CLOSE' && code !== 'ERR_STREAM_UNABLE_TO_PIPE') {
-        this.#log('not answered', { url: request.url, reason: messageOf(error) });
-      }
-      if (!response.headersSent) response.writeHead(500);
-      response.end();
-    }
-  }
-
-  async #answer(request: http.IncomingMessage): Promise<Reply> {
-    const path = (request.url ?? '').split('?')[0]!;
-    const reads = request.method === 'GET' || request.method === 'HEAD';
-    const shown = reads ? await this.#watch.get(path) : null;
-    if (shown !== null) return shown;
-    const admitted = await this.#gate.admit(request, path);
-    if ('refusal' in admitted) return admitted.refusal;
-    const { asker } = admitted;
-    if (request.method === 'POST' && path === '/reports') return this.site.report(request, asker);
-    if (request.method === 'POST' && path === `/${ENROL_NAME}`) return this.site.enrol(request, asker);
-    if (request.method === 'POST' && path === '/echo') return this.site.echo(request);
-    if (!reads) return plain(405, 'only GET and HEAD are answered, and POST to /reports, /enrol and /echo');
-    if (asker.is === 'node' && path === '/announce')
-      return { type: 'text/plain', ...this.tracker.answer(request) };
-    const localAddress = request.socket.localAddress ?? '';
-    if (path === `/${MANIFEST_NAME}`) {
-      return { status: 200, type: 'application/octet-stream', body: this.#manifest() };
-    }
-    const sealed = /^\/keys\/([^/]+)$/.exec(path)?.[1];
-    if (sealed !== undefined) return this.#key(sealed, request);
-    const name = /^\/torrents\/([^/]+)\.torrent$/.exec(path)?.[1];
-    const seeded = name === undefined ? undefined : this.seeder.seeded.get(name);
-    if (seeded !== undefined) {
-      const body = this.#torrentFor(seeded, request);
-      return { status: 200, type: 'application/x-bittorrent', body };
-    }
-    return (
-      (await this.site.get(path, this.#addressesFor(localAddress))) ??
-      plain(404, 'nothing is here; / shows the cluster')
-    );
-  }
-
-  /** How a node that has reached `localAddress` is to call us from now on. */
-  #addressesFor(localAddress: string): ServerAddresses {
-    const plain = `http://${hostOf(localAddress)}:${this.httpPort}`;
-    if (this.#certificate === null) return { plain, images: plain };
-    const host = this.#certificate.hostFor(localAddress.replace(/^::ffff:/, ''));
-    return { plain, images: `https://${hostOf(host)}:${this.#doors.httpsPort}` };
-  }
-
-  #manifest(): string | Uint8Array {
-    if (this.#signed !== null) return this.#signed.document;
-    const entries = [...this.seeder.seeded.values()].map(({ entry }) => entry);
-    return JSON.stringify(unsignedManifest(entries, this.site.files));
-  }
-
-  /** The key of an encrypted publication, for a node that may have it. */
-  async #key(name: string, request: http.IncomingMessage): Promise<Reply> {
-    const refusal = keyRefusal(request);
-    if (refusal !== null) return plain(403, refusal);
-    const entry = this.seeder.seeded.get(name)?.entry;
-    if (entry === undefined || entry.encryption === null) return plain(404, `no key belongs to "${name}"`);
-    const key = await fileKeyOf(this.#repo, entry);
-    const headers = { 'Cache-Control': 'no-store' };
-    return { status: 200, type: 'application/octet-stream', body: key.reveal(), headers };
-  }
-
-  /**
-   * A torrent without trackers gets ours, under the address by which the asker reached us. Closed, a site has no other, and
-   * the asker shows his token to the very name alone by which he came.
-   */
-  #torrentFor({ torrent, torrentBytes }: Seeded, { headers, socket }: http.IncomingMessage): Uint8Array {
-    const own = hostOf(socket.localAddress ?? '');
-    if (this.#gate.closed) {
-      const host = headers.host ?? `${own}:${this.#doors.httpsPort}`;
-      return withAnnounce(torrentBytes, [[`https://${host}/announce`]]);
-    }
-    if (torrent.announce.length > 0) return torrentBytes;
-    const at = `${own}:${this.tracker.httpPort}/announce`;
-    return withAnnounce(torrentBytes, [[`http://${at}`], [`udp://${at}`]]);
-  }
-}
-
-/** Why whoever asks gets no key; null: it may have it. */
-function keyRefusal({ socket }: http.IncomingMessage): string | null {
-  return socket instanceof TLSSocket ? null : 'keys are given over https alone; come by the https port';
 }
 
 /** Whether the site is closed must be known before the first is answered. */
@@ -362,32 +259,6 @@ function imageOf({ seeded }: Seeder, name: string): ImageSource | null {
     image: { name, sizeBytes: entry.size, pieceCount: torrent.pieceCount },
     uploadedBytes: transfer.view().uploadedBytes,
   };
-}
-
-/** A socket's own address, as a URL has it. */
-function hostOf(localAddress: string): string {
-  const address = localAddress.replace(/^::ffff:/, '');
-  return address.includes(':') ? `[${address}]` : address;
-}
-
-function plain(status: number, text: string): Reply {
-  return { status, type: 'text/plain', body: `${text}\n` };
-}
-
-async function send(
-  { method }: http.IncomingMessage,
-  response: http.ServerResponse,
-  { status, type, body, headers }: Reply,
-): Promise<void> {
-  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
-  const length = bytes instanceof Uint8Array ? bytes.length : bytes.size;
-  // GRUB 2.06 knows the second by this spelling only.
-  response.writeHead(status, { ...headers, 'Content-Type': type, 'Content-Length': length });
-  if (method === 'HEAD') response.end();
-  else if (bytes instanceof Uint8Array) response.end(bytes);
-  // A file that has grown since is sent as long as it was said to be.
-  else if (length === 0) response.end();
-  else await pipeline(createReadStream(bytes.path, { end: length - 1 }), response);
 }
 
 function portOf(args: Arguments, name: string): number {

@@ -2,7 +2,6 @@
 // certified, and from no other. Its /etc is its own, in a mount namespace.
 
 import { deepEqual, equal, match } from 'node:assert/strict';
-import { execFile } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import http from 'node:http';
@@ -10,32 +9,17 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { EXIT_STATUS } from '../agent/core/errors.ts';
 import { openCatalog } from '../agent/io/catalog.ts';
+import { startAgent } from './agentprocess.ts';
 import { listenTls, TestAuthority } from './certificates.ts';
 import { scratch } from './content.ts';
 import { message } from './core/messages.ts';
 import { swarmboot } from './scripts/commands.ts';
 import { serveRepository } from './scripts/server.ts';
 
-const MAIN = join(import.meta.dirname, '..', 'agent', 'main.ts');
-const PREPARE =
-  'mount -t tmpfs tmpfs /etc && mkdir /etc/swarmboot && cp "$0" /etc/swarmboot/trust.json && exec "$@"';
-
-interface Ended {
-  readonly status: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-/** Runs the agent with that trust.json. */
-function agent(trust: string, flags: Record<string, string>): Promise<Ended> {
-  const mapped = process.getuid!() === 0 ? [] : ['--map-root-user'];
-  const words = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-  const args = [...mapped, '--mount', '/bin/sh', '-c', PREPARE, trust, process.execPath, MAIN, ...words];
-  return new Promise((done) => {
-    execFile('/usr/bin/unshare', args, { env: { PATH: '/usr/sbin:/usr/bin' } }, (error, out, err) => {
-      done({ status: error === null ? 0 : Number(error.code), out, err });
-    });
-  });
+/** Runs the agent with that trust.json to its end. */
+async function agent(t: TestContext, folder: string, trust: string, flags: Record<string, string>) {
+  const { ended, err } = startAgent(t, { folder, trust: readFileSync(trust, 'utf8') }, flags);
+  return { status: await ended, err: err() };
 }
 
 /** An image server with one signed image, its RAM disk's trust.json, and the flags of a node. */
@@ -43,7 +27,7 @@ async function site(t: TestContext) {
   const folder = scratch(t);
   const repo = join(folder, 'repo');
   const at = (name: string) => join(folder, name);
-  for (const name of ['tree', 'a', 'pool', 'boel']) mkdirSync(at(name));
+  for (const name of ['tree', 'boel']) mkdirSync(at(name));
   writeFileSync(join(at('tree'), 'file'), 'what every node must hold\n');
   const ran = async (wanted: number, ...words: string[]) => {
     const { status, err } = await swarmboot([...words, '--repo', repo]);
@@ -57,24 +41,20 @@ async function site(t: TestContext) {
   await ran(EXIT_STATUS.build, 'initrd', 'build', '--kernel', '/absent', '--trust', at('release.pub'));
   const flags = {
     IMAGENAME: 'web',
-    TARGET: at('a'),
     BOEL_DIR: at('boel'),
-    BITTORRENT_STAGING: at('pool'),
-    BITTORRENT_PORT: '0',
     BITTORRENT_SEED_WAIT: 'n',
-    BIND: '127.0.0.1',
     // The lease of a RAM disk has it; the agent reports when it knows who it is.
     BOOTIF: message().mac,
   };
-  return { folder, repo, flags, trust: join(repo, 'boot', 'trust.json'), target: at('a') };
+  return { folder, repo, flags, trust: join(repo, 'boot', 'trust.json'), target: at('a1') };
 }
 
 test('an agent with the authority in its RAM disk installs over TLS', async (t) => {
-  const { repo, flags, trust, target } = await site(t);
+  const { folder, repo, flags, trust, target } = await site(t);
   const { said, url } = await serveRepository(t, repo);
   equal(/another authority/.test(said()), false);
   const IMAGESERVER = `https://127.0.0.1:${/https port (\d+)/.exec(said())?.[1]}`;
-  const { status, err } = await agent(trust, { ...flags, IMAGESERVER });
+  const { status, err } = await agent(t, folder, trust, { ...flags, IMAGESERVER });
   deepEqual([status, err], [0, '']);
   equal(readFileSync(join(target, 'file'), 'utf8'), 'what every node must hold\n');
   match(await (await fetch(`${url}/metrics`)).text(), /^swarmboot_messages_total\{result="kept"\} [1-9]/m);
@@ -118,7 +98,7 @@ test('an agent with the authority in its RAM disk refuses five false image serve
     [new URL(`http://127.0.0.1:${(address as { port: number }).port}`), /is plain HTTP, and this RAM disk/],
   ];
   for (const [server, reason] of servers) {
-    const { status, err } = await agent(trust, { ...flags, IMAGESERVER: server.origin });
+    const { status, err } = await agent(t, folder, trust, { ...flags, IMAGESERVER: server.origin });
     equal(status, EXIT_STATUS.signature, err);
     match(err, reason);
   }

@@ -33,6 +33,8 @@ export interface Asked {
 export interface ClosedSite extends Served {
   readonly folder: string;
   readonly repo: string;
+  /** The image's own. */
+  readonly tree: string;
   readonly image: CatalogEntry;
   /** What trust.json of its RAM disk holds. */
   readonly trust: string;
@@ -52,15 +54,23 @@ export interface ClosedSite extends Served {
   again(): Promise<ClosedSite>;
 }
 
+export interface ClosedSiteOptions {
+  /** Of the image. */
+  readonly files?: Readonly<Record<string, string | Buffer>>;
+  /** Options of `publish`, and of `serve`. */
+  readonly publish?: readonly string[];
+  readonly serve?: readonly string[];
+}
+
 export async function closedSite(
   t: TestContext,
-  files: Readonly<Record<string, string | Buffer>> = { motd: 'x' },
-) {
+  { files = { motd: 'x' }, publish = [], serve: options = [] }: ClosedSiteOptions = {},
+): Promise<ClosedSite> {
   const folder = scratch(t);
   const [repo, tree, key] = [join(folder, 'repo'), join(folder, 'tree'), join(folder, 'release')];
   mkdirSync(tree);
   for (const [name, content] of Object.entries(files)) writeFileSync(join(tree, name), content);
-  const image = await published('web', '--kind', 'image', '--from', tree, '--repo', repo);
+  const image = await published('web', '--kind', 'image', '--from', tree, '--repo', repo, ...publish);
   const lines = [`node001 mac=${MAC}`, `node002 mac=${OTHER}`, `node003 mac=${NUMBERED} serial=S3`];
   writeFileSync(join(repo, 'nodes.conf'), lines.map((line) => `${line} image=web\n`).join(''));
   const run = async (...words: string[]) => {
@@ -70,29 +80,26 @@ export async function closedSite(
   };
   await run('init', '--name', '127.0.0.1');
   equal((await swarmboot(['keygen', key, '--unencrypted'])).status, 0);
-  const [draft = ''] = (await run('manifest')).split(' ');
-  const manifest = JSON.parse(readFileSync(draft, 'utf8'));
-  manifest.release.closed = true;
-  writeFileSync(draft, JSON.stringify(manifest));
-  equal((await swarmboot(['sign', draft, '--key', `${key}.key`])).status, 0);
+  await run('sign', '--closed', '--key', `${key}.key`);
   const authority = readFileSync(join(repo, 'tls', 'authority.pem'), 'utf8');
   const [, publicKey] = readFileSync(`${key}.pub`, 'utf8').split('\n');
   const trust = JSON.stringify({
     keys: [publicKey],
     serialMin: 1,
-    since: manifest.release.created,
+    since: 0,
     authority,
   });
-  return serve(t, { folder, repo, image, trust, run }, authority, {});
+  return serve(t, { folder, repo, tree, image, trust, run }, authority, {}, options);
 }
 
 async function serve(
   t: TestContext,
-  site: Pick<ClosedSite, 'folder' | 'repo' | 'image' | 'trust' | 'run'>,
+  site: Pick<ClosedSite, 'folder' | 'repo' | 'tree' | 'image' | 'trust' | 'run'>,
   authority: string,
   ports: Ports,
+  options: readonly string[],
 ): Promise<ClosedSite> {
-  const served = await serveRepository(t, site.repo, ports);
+  const served = await serveRepository(t, site.repo, ports, options);
   const port = /https port (\d+)/.exec(served.said())?.[1];
   const secured = new URL(`https://127.0.0.1:${port}`);
   while (!served.said().includes('seeding image web')) await sleep(20);
@@ -116,6 +123,7 @@ async function serve(
       const { token = '', secret = '' } = answer.status === 200 ? JSON.parse(answer.body) : {};
       return { ...answer, token, secret };
     },
-    again: () => serve(t, site, authority, { http: Number(new URL(served.url).port), https: Number(port) }),
+    again: () =>
+      serve(t, site, authority, { http: Number(new URL(served.url).port), https: Number(port) }, options),
   };
 }
