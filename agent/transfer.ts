@@ -3,7 +3,7 @@
 
 import { Bitfield } from './core/bitfield.ts';
 import { assert, messageOf, SwarmbootError } from './core/errors.ts';
-import type { Stretch, SwarmCommand, SwarmEvent } from './core/events.ts';
+import type { Announce, Stretch, SwarmCommand, SwarmEvent } from './core/events.ts';
 import type {
   Link,
   LogFact,
@@ -16,12 +16,9 @@ import type {
 } from './core/ports.ts';
 import { Swarm, type SwarmOptions } from './core/swarm.ts';
 import { pieceSize, swarmHash, type Torrent } from './core/torrent.ts';
-import type { AnnounceEvent, PeerAddress } from './core/tracker.ts';
+import type { PeerAddress } from './core/tracker.ts';
 import { hex, type Ms } from './core/units.ts';
 import type { SwarmView } from './core/view.ts';
-
-/** Peers asked for in one announce. */
-const PEERS_WANTED = 50;
 
 export interface TransferOptions extends Omit<SwarmOptions, 'peerId'> {
   readonly store: StorePort;
@@ -203,7 +200,7 @@ export class Transfer implements Party {
       case 'forget':
         return this.#forget(command.piece);
       case 'announce':
-        return void this.#announce(command.url, command.event);
+        return void this.#announce(command);
       case 'complete':
         return this.#settle.resolve();
       case 'left':
@@ -293,7 +290,7 @@ export class Transfer implements Party {
     }
   }
 
-  async #announce(url: string, event: AnnounceEvent): Promise<void> {
+  async #announce({ url, event, peersWanted }: Announce): Promise<void> {
     const { tracker, peerId, port, clock, log } = this.#options;
     const view = this.view();
     try {
@@ -307,7 +304,7 @@ export class Transfer implements Party {
           uploaded: view.uploadedBytes,
           downloaded: view.downloadedBytes,
           left: view.bytesLeft,
-          numWant: event === 'stopped' ? 0 : PEERS_WANTED,
+          numWant: peersWanted,
         },
         this.#abort.signal,
       );

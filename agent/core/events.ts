@@ -50,6 +50,13 @@ export type SwarmEvent =
   /** Serve what was promised, take nothing new, say goodbye. */
   | { type: 'leave' };
 
+/** What a tracker is to be told. `peersWanted`: of how many peers it is to tell at most. */
+export interface Announce {
+  readonly url: string;
+  readonly event: AnnounceEvent;
+  readonly peersWanted: number;
+}
+
 export type SwarmCommand =
   | { type: 'dial'; address: PeerAddress }
   /** Close the connection. `ban`: and never meet this peer again. */
@@ -70,7 +77,7 @@ export type SwarmCommand =
   | { type: 'write'; piece: number }
   /** The piece's buffer may be used for something else. */
   | { type: 'forget'; piece: number }
-  | { type: 'announce'; url: string; event: AnnounceEvent }
+  | ({ type: 'announce' } & Announce)
   /** Every piece is written. Once. */
   | { type: 'complete' }
   /** After `leave`: nothing is left to do. Once. */

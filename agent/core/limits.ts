@@ -7,6 +7,8 @@ export interface Limits {
   readonly peersMax: number;
   /** We call peers until we have this many. */
   readonly peersWanted: number;
+  /** Addresses that a tracker is asked for while we have fewer. */
+  readonly peersAsked: number;
   /** Calls under way at once: so many, and one more whenever the last was made so long ago, up to the most. */
   readonly dialingFirst: number;
   readonly dialingMs: Ms;
@@ -63,6 +65,7 @@ export interface Limits {
 export const LIMITS: Limits = {
   peersMax: 50,
   peersWanted: 20,
+  peersAsked: 50,
   dialingFirst: 2,
   dialingMs: 250,
   dialingMax: 8,

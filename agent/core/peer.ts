@@ -19,6 +19,8 @@ export class Peer {
   /** Its first message may be a bitfield; later ones may not. */
   fieldKnown = false;
   uploadOnly = false;
+  /** It is told of pieces as one that waits for none of them (showing.ts). */
+  onlyGives = false;
   /** Requests that it queues at most (BEP 10 `reqq`). */
   requestsMax = 250;
   heardAt: Ms;

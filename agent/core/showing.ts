@@ -16,6 +16,8 @@ const SHOWN_TURNS = 32;
 const SPREAD_TURNS = 8;
 /** Nobody is waited for longer than so many times the shortest patience. */
 const PATIENCE_MAX = 30;
+/** Times the pieces that are told together: who lacks so many of ours has surely heard of some. */
+const UNWANTED = 4;
 /** A rate is taken over at least so long. */
 const AVERAGE_MS = 3000;
 
@@ -91,15 +93,29 @@ export class Showing {
   /** Tells what is due. `upBytesPerSec`: what we upload now. */
   tell(peers: Iterable<Peer>, upBytesPerSec: number, now: Ms, commands: SwarmCommand[]): void {
     if (this.#superSeed !== null) this.#show(this.#superSeed, [...peers], upBytesPerSec, now, commands);
-    else
-      for (const news of [this.#toAskers, this.#toGivers]) {
-        if (!news.isDue(now)) continue;
-        for (const peer of peers) {
-          if ((news === this.#toGivers) === peer.uploadOnly) news.tell(peer, commands);
-        }
-        // Not all nodes in step: whoever always tells first would be asked for everything.
-        news.told(now, this.#limits.haves, 0.5 + this.#rng.next());
-      }
+    else {
+      const due = [this.#toAskers, this.#toGivers].filter((news) => news.isDue(now));
+      for (const peer of due.length === 0 ? [] : peers) this.#tellOne(peer, due, commands);
+      // Not all nodes in step: whoever always tells first would be asked for everything.
+      for (const news of due) news.told(now, this.#limits.haves, 0.5 + this.#rng.next());
+    }
+  }
+
+  #tellOne(peer: Peer, due: readonly News[], commands: SwarmCommand[]): void {
+    const before = peer.onlyGives;
+    peer.onlyGives = this.#onlyGives(peer);
+    const [own, other] = peer.onlyGives ? [this.#toGivers, this.#toAskers] : [this.#toAskers, this.#toGivers];
+    if (due.includes(own)) own.tell(peer, commands);
+    // What was to be told to it as one of the others.
+    if (before !== peer.onlyGives) other.tell(peer, commands);
+  }
+
+  /**
+   * It says so (BEP 21), or wants none of the many pieces that we have and it has not: a first seeder. To be told of each
+   * piece costs its link more than it gains by that.
+   */
+  #onlyGives({ uploadOnly, interested, field }: Peer): boolean {
+    return uploadOnly || (!interested && this.#have.count > field.count + UNWANTED * this.#limits.haves);
   }
 
   /** When `tell` next has something to do without an event. */

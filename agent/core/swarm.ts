@@ -366,7 +366,9 @@ export class Swarm {
     const announce = this.#schedule.take(this.#now);
     if (announce === null) return;
     this.#announcing = true;
-    this.#commands.push({ type: 'announce', ...announce });
+    const { peersWanted: enough, peersAsked } = this.#limits;
+    const peersWanted = announce.event === 'stopped' || this.#members.size >= enough ? 0 : peersAsked;
+    this.#commands.push({ type: 'announce', ...announce, peersWanted });
   }
 
   /** Closes a connection; `peerGone` for it will find nobody. */

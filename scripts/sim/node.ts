@@ -4,12 +4,12 @@
 import { ANNOUNCE_LIMITS, AnnounceSchedule } from '../../agent/core/announce.ts';
 import { Bitfield } from '../../agent/core/bitfield.ts';
 import { Budget } from '../../agent/core/budget.ts';
-import type { SwarmCommand, SwarmEvent } from '../../agent/core/events.ts';
+import type { Announce, SwarmCommand, SwarmEvent } from '../../agent/core/events.ts';
 import type { Limits } from '../../agent/core/limits.ts';
 import { Rng } from '../../agent/core/rng.ts';
 import { Swarm } from '../../agent/core/swarm.ts';
 import type { Torrent } from '../../agent/core/torrent.ts';
-import type { AnnounceEvent, PeerAddress } from '../../agent/core/tracker.ts';
+import type { PeerAddress } from '../../agent/core/tracker.ts';
 import { BLOCK_BYTES, type Ms } from '../../agent/core/units.ts';
 import { Inbox, type Message } from './inbox.ts';
 import { CHUNK, type Entry, type Pipe } from './pipe.ts';
@@ -69,7 +69,7 @@ export interface Surroundings {
   readonly hasCoarseChunks: boolean;
   readonly hasPoisoners: boolean;
   dial(node: SimNode, address: PeerAddress): void;
-  announce(node: SimNode, url: string, event: AnnounceEvent): void;
+  announce(node: SimNode, announce: Announce): void;
   /** Chunks were added to the pipe. */
   offer(pipe: Pipe): void;
   /** Books a message of so many bytes that follows no chunk. Returns when it is due at the other end. */
@@ -287,7 +287,7 @@ export class SimNode {
       case 'dial':
         return this.#world.dial(this, command.address);
       case 'announce':
-        return this.#world.announce(this, command.url, command.event);
+        return this.#world.announce(this, command);
       case 'check':
         return this.#check(command.piece);
       case 'write':

@@ -1,11 +1,12 @@
 // The virtual world: an agenda, links, a tracker with the policy of the real one, and nodes that each hold a real Swarm.
 // No sockets, no bytes, no clock: a seed replays a run exactly.
 
+import type { Announce } from '../../agent/core/events.ts';
 import type { Limits } from '../../agent/core/limits.ts';
 import { LIMITS } from '../../agent/core/limits.ts';
 import { Rng } from '../../agent/core/rng.ts';
 import { swarmHash, type Torrent } from '../../agent/core/torrent.ts';
-import type { AnnounceEvent, PeerAddress } from '../../agent/core/tracker.ts';
+import type { PeerAddress } from '../../agent/core/tracker.ts';
 import { BLOCK_BYTES, type Ms } from '../../agent/core/units.ts';
 import { ROSTER_LIMITS, Roster } from '../core/roster.ts';
 import { Agenda } from './agenda.ts';
@@ -21,8 +22,6 @@ const WAKE = 4;
 const ROUNDING = 1e-6;
 
 const PEER_PORT = 6881;
-/** Peers asked for in one announce, as the agent does. */
-const PEERS_WANTED = 50;
 /** How long a call or an announce into nothing takes to fail. */
 const NO_ANSWER_MS = 10_000;
 
@@ -173,7 +172,7 @@ export class World implements Surroundings {
     });
   }
 
-  announce(node: SimNode, url: string, event: AnnounceEvent): void {
+  announce(node: SimNode, { url, event, peersWanted }: Announce): void {
     if (this.#apart.has(node)) {
       const failed = () => node.tell({ type: 'announceFailed', url, reason: 'no answer' });
       return this.at(this.now + NO_ANSWER_MS, failed);
@@ -185,7 +184,7 @@ export class World implements Surroundings {
         port: PEER_PORT,
         event,
         seeder: node.have.isFull,
-        numWant: event === 'stopped' ? 0 : PEERS_WANTED,
+        numWant: peersWanted,
       },
       this.now,
     );

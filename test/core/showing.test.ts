@@ -65,6 +65,36 @@ test('who only gives hears of as many pieces together as others, however slowly 
   assert.ok(often! > 3 * seldom!, `${often} and ${seldom} times`);
 });
 
+test('a peer that wants none of many pieces is told of them as one that only gives, and misses none when that changes', () => {
+  const pieces = 400;
+  const have = new Bitfield(pieces);
+  const showing = new Showing(have, 64 * KIB, LIMITS, new Rng(1));
+  const [first, other] = [1, 2].map((slot) => peerOf(slot, pieces));
+  other!.interested = true;
+  const pieceMs = 100;
+  const told = new Map([1, 2].map((slot) => [slot, { words: 0, pieces: new Set<number>() }]));
+  for (let piece = 0; piece < pieces; piece++) {
+    const now = piece * pieceMs;
+    const commands: SwarmCommand[] = [];
+    have.set(piece);
+    // In the middle it begins to want some, and stops again.
+    first!.interested = piece > 200 && piece < 250;
+    showing.gained(piece, [], (1000 * 64 * KIB) / pieceMs, commands);
+    showing.tell([first!, other!], 0, now, commands);
+    for (const [slot, heard] of told) {
+      const news = commands.filter((command) => command.type === 'have' && command.slot === slot);
+      if (news.length > 0) heard.words++;
+      for (const command of news) if (command.type === 'have') heard.pieces.add(command.piece);
+    }
+  }
+  const [seldom, often] = [told.get(1)!, told.get(2)!];
+  assert.ok(often.words > 1.3 * seldom.words, `${often.words} and ${seldom.words} times`);
+  const untold = (heard: Set<number>) => have.length - heard.size;
+  assert.ok(untold(seldom.pieces) <= 2 * LIMITS.haves, `${untold(seldom.pieces)} untold`);
+  const last = Math.max(...seldom.pieces);
+  for (let piece = 0; piece <= last; piece++) assert.ok(seldom.pieces.has(piece), `piece ${piece}`);
+});
+
 test('a node that is whole from the start shows nothing at first, each piece once, and everything once all is spread', () => {
   const { showing, peers } = firstSeeder(LIMITS.shownSpread);
   const commands: SwarmCommand[] = [];
