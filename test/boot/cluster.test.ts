@@ -76,12 +76,19 @@ test('what came up is the image with the override laid over it, each under its o
   await uefiHttp.cutPower();
 });
 
+test('the site closes, and its image is encrypted', async () => {
+  await lab.swarmboot('publish', 'web', '--kind', 'image', '--from', '/srv/golden/web', '--encrypt');
+  await lab.swarmboot('sign', '--closed', '--key', '/etc/swarmboot/release.key');
+  await lab.until(/the site is closed: nodes enrol, and show their tokens over TLS\n/, MINUTE);
+  await lab.until(/manifest 2 is signed/, MINUTE);
+});
+
 describe('from then on', { concurrency: true }, () => {
   const other = { boots: 'BIOS', card: 'virtio-net-pci', memoryMib: 768, disks: 1 } as const;
 
   test('a second boot goes to the local disk', () => bootsFromDisk(bios));
 
-  test('an armed node installs itself again, and may start by kexec', () => installsAgain(uefi));
+  test('an armed node enrols and installs itself again, and may start by kexec', () => installsAgain(uefi));
 
   test('a rule that fits two disks is a refusal', async () => {
     const twins = lab.machine({ ...other, name: 'node004', mac: '52:54:00:09:00:04', disks: 2 });
@@ -149,7 +156,7 @@ describe('from then on', { concurrency: true }, () => {
 
 describe('a node with the key in its RAM disk', () => {
   const other = { boots: 'BIOS', card: 'virtio-net-pci', memoryMib: 768, disks: 1 } as const;
-  const manifest = join(REPO, 'signed', '1', 'manifest.json');
+  const manifest = join(REPO, 'signed', '2', 'manifest.json');
   const trust = join(REPO, 'boot', 'trust.json');
 
   test('refuses a manifest in which the image is another, and its disk is not touched', async () => {
@@ -294,6 +301,8 @@ async function installsAgain(machine: Machine): Promise<void> {
   const { at } = machine.record()!;
   machine.powerOn();
   await installed(machine, at);
+  const log = await lab.swarmboot('logs', machine.name);
+  assert.match(log, / {2}enrol \.\.\.\n[\s\S]* {2}enrolled\n/);
   assert.notEqual(await checkSystem(machine), identity, 'it is a new system');
   const words = await machine.vm.run('cat /proc/cmdline', TYPED_MS);
   assert.doesNotMatch(words, /BOOT_IMAGE=/, 'GRUB, which adds this word, had no part in it');
