@@ -25,7 +25,7 @@ BOOT_PACKAGES := qemu-system-x86 ovmf ipxe-qemu mmdebstrap libcap2-bin iproute2 
 PACKAGE_PACKAGES := debhelper lintian systemd man-db mmdebstrap iproute2
 # What signs a network boot: docs/secureboot.md.
 SECUREBOOT_PACKAGES := qemu-system-x86 ovmf libcap2-bin iproute2 openssl sbsigntool systemd-boot-efi efitools
-BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat udpcast nftables iproute2
+BENCH_PACKAGES := aria2 rtorrent transmission-cli transmission-daemon python3-libtorrent rsync socat udpcast nftables iproute2 tcpdump
 
 # $(call need,PACKAGES): installs what is missing when root, else says how.
 define need
@@ -230,7 +230,7 @@ figures: packages-bench node_modules/.package-lock.json ## draw docs/figures, th
 lab: packages-bench node_modules/.package-lock.json ## a shell beside machines on shaped links, as root (NODES=16 RATE=20mbit LOSS=1% SLOW=1:0.1 COMMAND=...)
 	@$(OWN_ROOM) node test/lab/shell.ts
 
-lab-test: packages-bench types ## the lab keeps what its links promise; a slow link and a slow disk are told apart, as root: a minute
+lab-test: packages-bench types ## the lab keeps what its links promise; a slow link and a slow disk are told apart; who listens on the wire hears no secret, as root: a minute
 	$(OWN_ROOM) node --test --test-concurrency=1 test/lab/*.test.ts
 
 clean: ## remove all that was built; node_modules stays

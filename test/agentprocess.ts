@@ -28,14 +28,20 @@ export interface AgentProcess {
   readonly ended: Promise<number | null>;
 }
 
-/** `trust`: the text of its trust.json. It is killed when the test ends. */
+/** `trust`: the text of its trust.json; `launcher`: put before its command. It is killed when the test ends. */
 export function startAgent(
   t: TestContext,
   {
     folder,
     trust,
     number = 1,
-  }: { readonly folder: string; readonly trust: string; readonly number?: number },
+    launcher = [],
+  }: {
+    readonly folder: string;
+    readonly trust: string;
+    readonly number?: number;
+    readonly launcher?: readonly string[];
+  },
   flags: Readonly<Record<string, string>>,
 ): AgentProcess {
   const [target, staging, etc] = ['a', 'pool', 'etc'].map((name) => join(folder, `${name}${number}`)) as [
@@ -49,9 +55,11 @@ export function startAgent(
   writeFileSync(join(etc, TRUST_PATH.slice('/etc/'.length)), trust);
   const words = Object.entries({ ...FLAGS, TARGET: target, BITTORRENT_STAGING: staging, ...flags });
   const mapped = process.getuid!() === 0 ? [] : ['--map-root-user'];
+  const [command, ...before] = [...launcher, '/usr/bin/unshare'];
   const child = spawn(
-    '/usr/bin/unshare',
+    command!,
     [
+      ...before,
       ...mapped,
       ...['--mount', '--propagation', 'private', '/bin/sh', '-c', WITH_ETC, etc, process.execPath, MAIN],
       ...words.map(([name, value]) => `--${name}=${value}`),

@@ -1,8 +1,13 @@
-// A job for TargetSystem as the installer would put it together, for the tests that finish a system.
+// A job for TargetSystem as the installer would put it together, for the tests that finish a system; and a system of little
+// more than what it does when it first comes up.
 
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { DiskPlan } from '../agent/core/diskplan.ts';
 import type { Lease } from '../agent/core/lease.ts';
 import type { SiteScript, SystemJob } from '../agent/core/systemrooms.ts';
+import { openTree } from '../agent/io/target.ts';
+import { TargetSystem } from '../agent/system.ts';
 
 export const LEASE: Lease = {
   method: 'dhcp',
@@ -59,4 +64,29 @@ export function makeJob(changes: Partial<SystemJob> = {}): SystemJob {
     installedAt: '2026-11-22T20:00:00Z',
     ...changes,
   };
+}
+
+/** Finishes a system in the folder `target`, for the node `mac`, which is to show `proof` at `server`. Its script runs in a chroot of it. */
+export async function finishSystem(
+  target: string,
+  mac: string,
+  server: string,
+  proof: string,
+): Promise<void> {
+  for (const folder of ['lib/systemd', 'dev']) mkdirSync(join(target, folder), { recursive: true });
+  for (const path of ['lib/systemd/systemd', 'dev/null']) writeFileSync(join(target, path), '');
+  const places = { target, runFolder: target, reportsUrl: `${server}/reports` };
+  await new TargetSystem(
+    makeJob({ ...places, lease: { ...LEASE, mac } }),
+    {
+      run: async () => '',
+      absentPrograms: () => [],
+      openTree,
+      endProcesses: () => [],
+      addressOf: async (host) => host,
+      shell: async () => {},
+      note: () => {},
+    },
+    proof,
+  ).finish(new AbortController().signal);
 }

@@ -3,7 +3,7 @@
 import { deepEqual, doesNotMatch, equal, match, ok, rejects } from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, utimesSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,12 +12,10 @@ import { parseTorrent } from '../../agent/core/metainfo.ts';
 import { encodeMessage, STATUS, WAITING } from '../../agent/core/monitor.ts';
 import { digests, firstBootProof } from '../../agent/io/digest.ts';
 import { askNode, enrol, Monitor } from '../../agent/io/monitor.ts';
-import { openTree } from '../../agent/io/target.ts';
 import { TrackerClient } from '../../agent/io/tracker.ts';
-import { TargetSystem } from '../../agent/system.ts';
 import { WRONG_TOKENS_AT_ONCE_MAX } from '../../scripts/core/httplimits.ts';
 import { message } from '../core/messages.ts';
-import { makeJob } from '../systems.ts';
+import { finishSystem } from '../systems.ts';
 import { type ClosedSite, closedSite, MAC, NUMBERED, OTHER } from './closedsite.ts';
 
 const never = new AbortController().signal;
@@ -261,23 +259,7 @@ test('the new system proves by its shell script alone that it is up: once, and n
   equal((await post(firstBootProof(token), OTHER)).status, 403);
 
   const target = join(site.folder, 'a');
-  mkdirSync(join(target, 'lib/systemd'), { recursive: true });
-  mkdirSync(join(target, 'dev'));
-  for (const path of ['lib/systemd/systemd', 'dev/null']) writeFileSync(join(target, path), '');
-  const job = makeJob({ target, runFolder: target, reportsUrl: `${site.url}/reports` });
-  await new TargetSystem(
-    job,
-    {
-      run: async () => '',
-      absentPrograms: () => [],
-      openTree,
-      endProcesses: () => [],
-      addressOf: async (host) => host,
-      shell: async () => {},
-      note: () => {},
-    },
-    firstBootProof(token),
-  ).finish(never);
+  await finishSystem(target, MAC, site.url, firstBootProof(token));
   equal(statSync(join(target, 'usr/lib/swarmboot/rebooted.json')).mode & 0o777, 0o600);
   const child = spawn('/usr/bin/busybox', ['chroot', target, '/usr/lib/swarmboot/first-boot']);
   t.after(() => child.kill());

@@ -30,7 +30,8 @@ export interface Asked {
   readonly from?: string;
 }
 
-export interface ClosedSite extends Served {
+/** A closed site that nobody serves yet. */
+export interface ClosedRepository {
   readonly folder: string;
   readonly repo: string;
   /** The image's own. */
@@ -38,9 +39,15 @@ export interface ClosedSite extends Served {
   readonly image: CatalogEntry;
   /** What trust.json of its RAM disk holds. */
   readonly trust: string;
+  readonly authority: string;
+  run(...words: string[]): Promise<string>;
+  /** Signs what is published now, for a closed site. */
+  sign(): Promise<void>;
+}
+
+export interface ClosedSite extends Served, ClosedRepository {
   readonly secured: URL;
   readonly credentials: Credentials;
-  run(...words: string[]): Promise<string>;
   ask(
     path: string,
     asked?: Asked,
@@ -54,33 +61,47 @@ export interface ClosedSite extends Served {
   again(): Promise<ClosedSite>;
 }
 
-export interface ClosedSiteOptions {
+export interface ClosedRepositoryOptions {
   /** Of the image. */
   readonly files?: Readonly<Record<string, string | Buffer>>;
-  /** Options of `publish`, and of `serve`. */
+  /** Options of `publish`. */
   readonly publish?: readonly string[];
+  /** The image server's address. */
+  readonly host?: string;
+  /** What else is in nodes.conf. */
+  readonly moreNodes?: readonly string[];
+}
+
+export interface ClosedSiteOptions extends Pick<ClosedRepositoryOptions, 'files' | 'publish'> {
+  /** Options of `serve`. */
   readonly serve?: readonly string[];
 }
 
-export async function closedSite(
+export async function closedRepository(
   t: TestContext,
-  { files = { motd: 'x' }, publish = [], serve: options = [] }: ClosedSiteOptions = {},
-): Promise<ClosedSite> {
+  { files = { motd: 'x' }, publish = [], host = '127.0.0.1', moreNodes = [] }: ClosedRepositoryOptions = {},
+): Promise<ClosedRepository> {
   const folder = scratch(t);
   const [repo, tree, key] = [join(folder, 'repo'), join(folder, 'tree'), join(folder, 'release')];
   mkdirSync(tree);
   for (const [name, content] of Object.entries(files)) writeFileSync(join(tree, name), content);
   const image = await published('web', '--kind', 'image', '--from', tree, '--repo', repo, ...publish);
-  const lines = [`node001 mac=${MAC}`, `node002 mac=${OTHER}`, `node003 mac=${NUMBERED} serial=S3`];
+  const lines = [
+    `node001 mac=${MAC}`,
+    `node002 mac=${OTHER}`,
+    `node003 mac=${NUMBERED} serial=S3`,
+    ...moreNodes,
+  ];
   writeFileSync(join(repo, 'nodes.conf'), lines.map((line) => `${line} image=web\n`).join(''));
   const run = async (...words: string[]) => {
     const { status, out, err } = await swarmboot([...words, '--repo', repo]);
     equal(status, 0, err);
     return out;
   };
-  await run('init', '--name', '127.0.0.1');
+  await run('init', '--name', host);
   equal((await swarmboot(['keygen', key, '--unencrypted'])).status, 0);
-  await run('sign', '--closed', '--key', `${key}.key`);
+  const sign = async () => void (await run('sign', '--closed', '--key', `${key}.key`));
+  await sign();
   const authority = readFileSync(join(repo, 'tls', 'authority.pem'), 'utf8');
   const [, publicKey] = readFileSync(`${key}.pub`, 'utf8').split('\n');
   const trust = JSON.stringify({
@@ -89,13 +110,19 @@ export async function closedSite(
     since: 0,
     authority,
   });
-  return serve(t, { folder, repo, tree, image, trust, run }, authority, {}, options);
+  return { folder, repo, tree, image, trust, authority, run, sign };
+}
+
+export async function closedSite(
+  t: TestContext,
+  { serve: options = [], ...wanted }: ClosedSiteOptions = {},
+): Promise<ClosedSite> {
+  return serve(t, await closedRepository(t, wanted), {}, options);
 }
 
 async function serve(
   t: TestContext,
-  site: Pick<ClosedSite, 'folder' | 'repo' | 'tree' | 'image' | 'trust' | 'run'>,
-  authority: string,
+  site: ClosedRepository,
   ports: Ports,
   options: readonly string[],
 ): Promise<ClosedSite> {
@@ -107,7 +134,9 @@ async function serve(
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
     const options = { method, headers, agent: false, localAddress: from };
     const url = new URL(path, plain ? served.url : secured);
-    const request = plain ? http.request(url, options) : https.request(url, { ...options, ca: authority });
+    const request = plain
+      ? http.request(url, options)
+      : https.request(url, { ...options, ca: site.authority });
     request.end(body);
     const [response] = (await once(request, 'response')) as [IncomingMessage];
     return { status: response.statusCode!, headers: response.headers, body: await text(response) };
@@ -116,14 +145,13 @@ async function serve(
     ...served,
     ...site,
     secured,
-    credentials: { authority, server: secured.origin, token: null },
+    credentials: { authority: site.authority, server: secured.origin, token: null },
     ask,
     enrol: async (mac, serial = '', more = {}) => {
       const answer = await ask('/enrol', { method: 'POST', body: JSON.stringify({ mac, serial }), ...more });
       const { token = '', secret = '' } = answer.status === 200 ? JSON.parse(answer.body) : {};
       return { ...answer, token, secret };
     },
-    again: () =>
-      serve(t, site, authority, { http: Number(new URL(served.url).port), https: Number(port) }, options),
+    again: () => serve(t, site, { http: Number(new URL(served.url).port), https: Number(port) }, options),
   };
 }
