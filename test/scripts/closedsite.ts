@@ -67,29 +67,38 @@ export async function closedSite(
   { files = { motd: 'x' }, publish = [], serve: options = [] }: ClosedSiteOptions = {},
 ): Promise<ClosedSite> {
   const folder = scratch(t);
-  const [repo, tree, key] = [join(folder, 'repo'), join(folder, 'tree'), join(folder, 'release')];
+  const [repo, tree] = [join(folder, 'repo'), join(folder, 'tree')];
   mkdirSync(tree);
   for (const [name, content] of Object.entries(files)) writeFileSync(join(tree, name), content);
   const image = await published('web', '--kind', 'image', '--from', tree, '--repo', repo, ...publish);
   const lines = [`node001 mac=${MAC}`, `node002 mac=${OTHER}`, `node003 mac=${NUMBERED} serial=S3`];
   writeFileSync(join(repo, 'nodes.conf'), lines.map((line) => `${line} image=web\n`).join(''));
-  const run = async (...words: string[]) => {
-    const { status, out, err } = await swarmboot([...words, '--repo', repo]);
-    equal(status, 0, err);
-    return out;
-  };
-  await run('init', '--name', '127.0.0.1');
+  const run = (...words: string[]) => runIn(repo, ...words);
+  const { authority, trust } = await closeRepository(repo, join(folder, 'release'));
+  return serve(t, { folder, repo, tree, image, trust, run }, authority, {}, options);
+}
+
+/**
+ * Makes the site of a repository a closed one: an authority for this machine, and a manifest signed by a new key, that is kept
+ * in `key` with .key and .pub behind it. Returns what trust.json of its RAM disk holds.
+ */
+export async function closeRepository(
+  repo: string,
+  key: string,
+): Promise<{ authority: string; trust: string }> {
+  await runIn(repo, 'init', '--name', '127.0.0.1');
   equal((await swarmboot(['keygen', key, '--unencrypted'])).status, 0);
-  await run('sign', '--closed', '--key', `${key}.key`);
+  await runIn(repo, 'sign', '--closed', '--key', `${key}.key`);
   const authority = readFileSync(join(repo, 'tls', 'authority.pem'), 'utf8');
   const [, publicKey] = readFileSync(`${key}.pub`, 'utf8').split('\n');
-  const trust = JSON.stringify({
-    keys: [publicKey],
-    serialMin: 1,
-    since: 0,
-    authority,
-  });
-  return serve(t, { folder, repo, tree, image, trust, run }, authority, {}, options);
+  return { authority, trust: JSON.stringify({ keys: [publicKey], serialMin: 1, since: 0, authority }) };
+}
+
+/** A command on that repository, which has to succeed; what it printed. */
+export async function runIn(repo: string, ...words: string[]): Promise<string> {
+  const { status, out, err } = await swarmboot([...words, '--repo', repo]);
+  equal(status, 0, err);
+  return out;
 }
 
 async function serve(
