@@ -50,7 +50,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-secureboot packages-package packages-bench \
-  check types lint tidy test fuzz sim sim-large boot-test secureboot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch bench-crypt figures lab lab-test \
+  check types lint tidy test fuzz sim sim-large boot-test secureboot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch bench-crypt bench-trust figures lab lab-test \
   program man install uninstall deb deb-test sbom clean
 
 help: ## print this list
@@ -223,6 +223,10 @@ bench-watch: packages-test node_modules/.package-lock.json ## a thousand and ten
 
 bench-crypt: node_modules/.package-lock.json ## how fast encrypted tarballs are sealed and opened by one core
 	@node test/bench/crypt.ts
+
+bench-trust: packages-bench packages-demo node_modules/.package-lock.json build/swarmboot-agent ## what signed, closed and encrypted installs cost beside plain ones, as root (NODES=2 ROUNDS=5)
+	node test/bench/install/prepare.ts sealed
+	@$(OWN_ROOM) node test/bench/trust.ts
 
 figures: packages-bench node_modules/.package-lock.json ## draw docs/figures, the paper's own, from runs in the lab, as root: twenty minutes
 	@$(OWN_ROOM) node test/bench/figures.ts

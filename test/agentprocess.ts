@@ -28,6 +28,20 @@ export interface AgentProcess {
   readonly ended: Promise<number | null>;
 }
 
+/**
+ * Put before the command of an agent: it finds `trust` as the text of its trust.json, or none. Makes the folder `etc`, which
+ * is the agent's /etc.
+ */
+export function believing(etc: string, trust: string | null): string[] {
+  mkdirSync(join(etc, 'swarmboot'), { recursive: true });
+  for (const name of ['passwd', 'group', 'hosts', 'nsswitch.conf'])
+    cpSync(join('/etc', name), join(etc, name));
+  if (trust !== null) writeFileSync(join(etc, TRUST_PATH.slice('/etc/'.length)), trust);
+  const mapped = process.getuid!() === 0 ? [] : ['--map-root-user'];
+  const apart = ['--mount', '--propagation', 'private'];
+  return ['/usr/bin/unshare', ...mapped, ...apart, '/bin/sh', '-c', WITH_ETC, etc];
+}
+
 /** `trust`: the text of its trust.json; `launcher`: put before its command. It is killed when the test ends. */
 export function startAgent(
   t: TestContext,
@@ -49,21 +63,12 @@ export function startAgent(
     string,
     string,
   ];
-  for (const place of [target, staging, join(etc, 'swarmboot')]) mkdirSync(place, { recursive: true });
-  for (const name of ['passwd', 'group', 'hosts', 'nsswitch.conf'])
-    cpSync(join('/etc', name), join(etc, name));
-  writeFileSync(join(etc, TRUST_PATH.slice('/etc/'.length)), trust);
+  for (const place of [target, staging]) mkdirSync(place, { recursive: true });
   const words = Object.entries({ ...FLAGS, TARGET: target, BITTORRENT_STAGING: staging, ...flags });
-  const mapped = process.getuid!() === 0 ? [] : ['--map-root-user'];
-  const [command, ...before] = [...launcher, '/usr/bin/unshare'];
+  const [command, ...before] = [...launcher, ...believing(etc, trust)];
   const child = spawn(
     command!,
-    [
-      ...before,
-      ...mapped,
-      ...['--mount', '--propagation', 'private', '/bin/sh', '-c', WITH_ETC, etc, process.execPath, MAIN],
-      ...words.map(([name, value]) => `--${name}=${value}`),
-    ],
+    [...before, process.execPath, MAIN, ...words.map(([name, value]) => `--${name}=${value}`)],
     { env: { PATH: '/usr/sbin:/usr/bin' }, stdio: ['ignore', 'pipe', 'pipe'] },
   );
   const said = { out: '', err: '' };

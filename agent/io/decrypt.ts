@@ -36,12 +36,22 @@ export async function* decrypted(
         if (header === null || head.length < header.length + AGE_NONCE_BYTES) continue;
         payload = openHeader(head, header, key);
       } else payload.take(chunk);
-      yield* payload.opened(false);
+      yield* together(payload.opened(false));
     }
     if (payload === null) throw ageFault('the encrypted file ends in its header');
-    yield* payload.opened(true);
+    yield* together(payload.opened(true));
   } finally {
     payload?.close();
+  }
+}
+
+/** What is opened at once goes on as one chunk, also in front of a fault: who takes it pays for each, in time of the agent. */
+function* together(parts: Iterable<Uint8Array>): Generator<Uint8Array> {
+  const all: Uint8Array[] = [];
+  try {
+    for (const part of parts) all.push(part);
+  } finally {
+    if (all.length > 0) yield Buffer.concat(all);
   }
 }
 

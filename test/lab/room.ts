@@ -1,6 +1,8 @@
 // Namespaces that die with one process: what is made in them needs no cleaning up, whatever happens to their maker.
 
 import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /** Below it lies memory that is the room's own. */
 export const ROOM_MEMORY = '/dev/shm';
@@ -22,6 +24,14 @@ export function enterRoom(command: string): void {
   mountMemory(ROOM_MEMORY, MEMORY_SHARE);
   // The first process of a room is not ended by a signal that it does not listen to; all others end with it.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+}
+
+/** Memory that nobody used lately has to be fetched from the host of a virtual machine, which nothing measured shall wait for. */
+export function warmMemory(bytes: number): void {
+  const path = join(ROOM_MEMORY, 'warm');
+  writeFileSync(path, '');
+  execFileSync('/usr/bin/fallocate', ['--length', String(bytes), path]);
+  rmSync(path);
 }
 
 function mountMemory(place: string, share: string): void {

@@ -82,7 +82,7 @@ export async function closedRepository(
   { files = { motd: 'x' }, publish = [], host = '127.0.0.1', moreNodes = [] }: ClosedRepositoryOptions = {},
 ): Promise<ClosedRepository> {
   const folder = scratch(t);
-  const [repo, tree, key] = [join(folder, 'repo'), join(folder, 'tree'), join(folder, 'release')];
+  const [repo, tree] = [join(folder, 'repo'), join(folder, 'tree')];
   mkdirSync(tree);
   for (const [name, content] of Object.entries(files)) writeFileSync(join(tree, name), content);
   const image = await published('web', '--kind', 'image', '--from', tree, '--repo', repo, ...publish);
@@ -93,24 +93,35 @@ export async function closedRepository(
     ...moreNodes,
   ];
   writeFileSync(join(repo, 'nodes.conf'), lines.map((line) => `${line} image=web\n`).join(''));
-  const run = async (...words: string[]) => {
-    const { status, out, err } = await swarmboot([...words, '--repo', repo]);
-    equal(status, 0, err);
-    return out;
-  };
-  await run('init', '--name', host);
-  equal((await swarmboot(['keygen', key, '--unencrypted'])).status, 0);
+  const run = (...words: string[]) => runIn(repo, ...words);
+  const key = join(folder, 'release');
+  const { authority, trust } = await closeRepository(repo, key, host);
   const sign = async () => void (await run('sign', '--closed', '--key', `${key}.key`));
-  await sign();
+  return { folder, repo, tree, image, trust, authority, run, sign };
+}
+
+/**
+ * Makes the site of a repository a closed one: an authority for `host`, and a manifest signed by a new key, that is kept in
+ * `key` with .key and .pub behind it. Returns what trust.json of its RAM disk holds.
+ */
+export async function closeRepository(
+  repo: string,
+  key: string,
+  host = '127.0.0.1',
+): Promise<{ authority: string; trust: string }> {
+  await runIn(repo, 'init', '--name', host);
+  equal((await swarmboot(['keygen', key, '--unencrypted'])).status, 0);
+  await runIn(repo, 'sign', '--closed', '--key', `${key}.key`);
   const authority = readFileSync(join(repo, 'tls', 'authority.pem'), 'utf8');
   const [, publicKey] = readFileSync(`${key}.pub`, 'utf8').split('\n');
-  const trust = JSON.stringify({
-    keys: [publicKey],
-    serialMin: 1,
-    since: 0,
-    authority,
-  });
-  return { folder, repo, tree, image, trust, authority, run, sign };
+  return { authority, trust: JSON.stringify({ keys: [publicKey], serialMin: 1, since: 0, authority }) };
+}
+
+/** A command on that repository, which has to succeed; what it printed. */
+export async function runIn(repo: string, ...words: string[]): Promise<string> {
+  const { status, out, err } = await swarmboot([...words, '--repo', repo]);
+  equal(status, 0, err);
+  return out;
 }
 
 export async function closedSite(

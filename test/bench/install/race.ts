@@ -1,7 +1,6 @@
 // The three things that are timed in a round, each with an image server of its own that has just been started: all nodes
 // install over links without a rate; they download and do nothing else; they install over the links of the lab.
 
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CatalogEntry } from '../../../agent/core/catalog.ts';
@@ -11,14 +10,11 @@ import { torrentPath } from '../../../scripts/repository.ts';
 import { compareTrees } from '../../../scripts/trees.ts';
 import { Program } from '../../foreign/process.ts';
 import type { Lab } from '../../lab/lab.ts';
-import { ROOM_MEMORY } from '../../lab/room.ts';
+import { ROOM_MEMORY, warmMemory } from '../../lab/room.ts';
 import { ours } from '../contenders.ts';
 import { CpuWatch } from '../swarm/watches.ts';
-import { IMAGE, IMAGE_NAME } from './published.ts';
+import { AGENT, IMAGE, IMAGE_NAME, installedBytes, SWARMBOOT } from './published.ts';
 
-const TOP = join(import.meta.dirname, '..', '..', '..');
-const SWARMBOOT = join(TOP, 'scripts', 'swarmboot.ts');
-const AGENT = join(TOP, 'build', 'swarmboot-agent');
 const HTTP_PORT = 8080;
 const TRACKER_PORT = 6969;
 const SEEDER_PORT = 6881;
@@ -26,8 +22,6 @@ const PEER_PORT = 7001;
 const LOOPBACK = '127.0.0.1';
 const READY_MS: Ms = 60_000;
 const PATIENCE_MS: Ms = 240_000;
-/** A file of a tree takes whole pages of memory. */
-const PAGE_BYTES = 4096;
 
 /** What all runs of a bench have in common. */
 export interface Course {
@@ -97,8 +91,7 @@ class Run {
     this.#course = course;
     this.#folder = folder;
     const { entry, lab } = course;
-    const treeBytes = entry.unpackedSize + entry.entryCount * PAGE_BYTES;
-    warmMemory(join(folder, 'warm'), (lab.nodes.length - 1) * (entry.size + treeBytes));
+    warmMemory((lab.nodes.length - 1) * installedBytes(entry));
   }
 
   /** Agents install; all on node 0 when `host` is one of its own addresses. */
@@ -201,11 +194,4 @@ class Run {
     this.#programs.push(program);
     return program;
   }
-}
-
-/** Memory that nobody used lately has to be fetched from the host of a virtual machine, which no node shall wait for. */
-function warmMemory(path: string, bytes: number): void {
-  writeFileSync(path, '');
-  execFileSync('/usr/bin/fallocate', ['--length', String(bytes), path]);
-  rmSync(path);
 }
