@@ -81,6 +81,28 @@ test('a foreign seeder byte for byte: everything that it is asked for is asked o
   assert.ok(readFileSync(leecher.path).equals(space));
 });
 
+test('who have become complete by each other hang up on each other', async (t) => {
+  const folder = scratch(t);
+  const nodes = await Promise.all(
+    [0, 1, 2].map(async (number) => {
+      const path = `${folder}/n${number}`;
+      const store = await openStore(torrent, { path, mode: 'create', hashes: digests });
+      // Each has two pieces of three, so that each lacks what the two others have.
+      for (let piece = 0; piece < torrent.pieceCount; piece++) {
+        if (piece % 3 === number) continue;
+        const bytes = space.subarray(piece * PIECE, (piece + 1) * PIECE);
+        await new Promise((resolve) => store.write(piece, bytes, resolve));
+        store.have.set(piece);
+      }
+      const engine = await startEngine(t);
+      return { engine, transfer: engine.join(torrent, store, store.have) };
+    }),
+  );
+  for (const { transfer } of nodes) transfer.addPeers(nodes.map(({ engine }) => at(engine)));
+  await Promise.all(nodes.map(({ transfer }) => transfer.complete));
+  while (nodes.some(({ transfer }) => transfer.view().peers > 0)) await sleep(5);
+});
+
 test('a caller that says nothing is hung up on, and so is one that says half', async (t) => {
   const engine = await startEngine(t, { limits: { greetingMs: 50 } });
   const silent = await RawPeer.call(t, engine.port);

@@ -64,6 +64,8 @@ export type SwarmCommand =
   /** First message after the handshakes: what we have now, or with `none` that we show nothing yet (BEP 16). */
   | { type: 'sendField'; slot: number; none: boolean }
   | { type: 'choke' | 'unchoke' | 'interested' | 'uninterested' | 'keepAlive'; slot: number }
+  /** Tell a peer that from now on we only upload (BEP 21). */
+  | { type: 'uploadOnly'; slot: number }
   | { type: 'have'; slot: number; piece: number }
   /** Ask for whole blocks in a row: one message per block. */
   | ({ type: 'request'; slot: number } & Stretch)

@@ -134,7 +134,7 @@ export interface WirePort {
 }
 
 export type WireMessage =
-  | { type: 'choke' | 'unchoke' | 'interested' | 'uninterested' | 'keepAlive' }
+  | { type: 'choke' | 'unchoke' | 'interested' | 'uninterested' | 'keepAlive' | 'uploadOnly' }
   | { type: 'have'; piece: number }
   | ({ type: 'cancel' | 'reject' } & Stretch);
 

@@ -35,6 +35,8 @@ export class Showing {
   /** For those that may ask us, and for those that only give: they wait for nothing of ours. */
   readonly #toAskers = new News();
   readonly #toGivers = new News();
+  /** Peers that do not hear of each piece have heard that we are complete. */
+  #toldComplete = false;
 
   /** A node that is whole from the start begins as a first seeder. */
   constructor(have: Bitfield, pieceLength: number, limits: Limits, rng: Rng) {
@@ -94,8 +96,14 @@ export class Showing {
   tell(peers: Iterable<Peer>, upBytesPerSec: number, now: Ms, commands: SwarmCommand[]): void {
     if (this.#superSeed !== null) this.#show(this.#superSeed, [...peers], upBytesPerSec, now, commands);
     else {
-      const due = [this.#toAskers, this.#toGivers].filter((news) => news.isDue(now));
-      for (const peer of due.length === 0 ? [] : peers) this.#tellOne(peer, due, commands);
+      const complete = this.#have.isFull && !this.#toldComplete;
+      const due = [this.#toAskers, this.#toGivers].filter((news) => complete || news.isDue(now));
+      for (const peer of due.length === 0 ? [] : peers) {
+        this.#tellOne(peer, due, commands);
+        // It has not heard of what it had itself: by our pieces alone it would not know.
+        if (complete) commands.push({ type: 'uploadOnly', slot: peer.slot });
+      }
+      this.#toldComplete ||= complete;
       // Not all nodes in step: whoever always tells first would be asked for everything.
       for (const news of due) news.told(now, this.#limits.haves, 0.5 + this.#rng.next());
     }

@@ -311,7 +311,8 @@ export class Swarm {
   }
 
   #updateInterest(peer: Peer): void {
-    if (this.#have.isFull && (peer.isSeeder || peer.uploadOnly)) return this.#drop(peer, 'both are complete');
+    const gives = peer.isSeeder || (peer.uploadOnly && !this.#showing.isSuperSeeding);
+    if (gives && this.#have.isFull) return this.#drop(peer, 'both are complete');
     if (gainInterest(peer, this.#commands)) this.#hunger.feed(peer);
     if (this.#have.isFull) this.#loseInterest(peer);
   }
@@ -390,9 +391,8 @@ export class Swarm {
     for (const peer of [...this.#members.all()]) {
       if (late || (peer.queue.length === 0 && peer.sendingBytes === 0)) this.#drop(peer, 'leaving');
     }
-    const quiet =
-      this.#members.size === 0 && !this.#announcing && !Number.isFinite(this.#schedule.deadline());
-    if (!late && !quiet) return;
+    const silent = !this.#announcing && !Number.isFinite(this.#schedule.deadline());
+    if (!late && !(silent && this.#members.size === 0)) return;
     this.#state = 'left';
     this.#commands.push({ type: 'left' });
   }

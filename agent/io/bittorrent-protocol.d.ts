@@ -12,6 +12,9 @@ declare module 'bittorrent-protocol' {
   export default class Wire extends EventEmitter {
     amChoking: boolean;
     extendedHandshake: Record<string, unknown>;
+    /** Ours: names of extensions by the numbers under which we take them. */
+    readonly extendedMapping: Readonly<Record<string, string>>;
+    readonly peerExtensions: { readonly extended: boolean };
     hasFast: boolean;
     readonly ut_metadata: Extension &
       EventEmitter & { fetch(): void; setMetadata(metadata: Uint8Array): Promise<boolean> };
@@ -30,6 +33,8 @@ declare module 'bittorrent-protocol' {
     cancel(piece: number, begin: number, length: number): void;
     reject(piece: number, begin: number, length: number): void;
     keepAlive(): void;
+    /** 0: the handshake of BEP 10. */
+    extended(extension: number, message: Record<string, unknown>): void;
   }
 }
 

@@ -80,9 +80,20 @@ class Conversation implements WirePort {
         return wire.cancel(message.piece, message.begin, message.length);
       case 'reject':
         return wire.reject(message.piece, message.begin, message.length);
+      case 'uploadOnly':
+        return this.#nowUploadOnly();
       default:
         return wire[message.type]();
     }
+  }
+
+  /** The handshake of BEP 10 once more, whole: some peers forget what a later one does not repeat. */
+  #nowUploadOnly(): void {
+    const wire = this.#wire;
+    if (!wire.peerExtensions.extended) return;
+    wire.extendedHandshake.upload_only = 1;
+    const offered = Object.entries(wire.extendedMapping).map(([id, name]) => [name, Number(id)]);
+    wire.extended(0, { ...wire.extendedHandshake, m: Object.fromEntries(offered) });
   }
 
   sendField(field: Bitfield): void {

@@ -32,9 +32,11 @@ const HAVE_NONE = 12;
 const GONE = 13;
 /** To the sender itself: its kernel has taken bytes. */
 const SENT = 14;
+/** The handshake of the extension protocol once more. */
+const UPLOAD_ONLY = 15;
 
-/** Bytes of the messages on the wire (BEP 3, BEP 6), by kind; a bitfield's content and repeated requests come on top. */
-const MESSAGE_BYTES = [13, 9, 17, 17, 17, 5, 5, 5, 5, 4, 5, 5, 5, 0, 0];
+/** Bytes of the messages on the wire (BEP 3, 6, 10), by kind; a bitfield's content and repeated requests come on top. */
+const MESSAGE_BYTES = [13, 9, 17, 17, 17, 5, 5, 5, 5, 4, 5, 5, 5, 0, 0, 110];
 /** Ethernet, IP and TCP headers of a packet that carries messages only, and of one that acknowledges. */
 const PACKET_BYTES = 66;
 /** A timer of the engine's does not ring sooner. */
@@ -240,6 +242,10 @@ export class SimNode {
     this.swarm.handle(event ?? this.#eventOf(slot, kind, piece, begin, length), this.#world.now);
   }
 
+  #peer(slot: number): SimNode {
+    return this.#world.node(this.pipes[slot]!.to);
+  }
+
   #blockEvent(slot: number, piece: number, begin: number, length: number): SwarmEvent {
     if (!this.swarm.accepts(slot, { piece, begin, length })) {
       return { type: 'blockUnwanted', slot, piece, begin, length };
@@ -277,6 +283,14 @@ export class SimNode {
         return { type: 'peerGone', slot, reason: 'closed by the peer' };
       case SENT:
         return { type: 'sent', slot, bytes: length };
+      case UPLOAD_ONLY:
+        return {
+          type: 'extended',
+          slot,
+          uploadOnly: true,
+          requestsMax: this.#peer(slot).limits.queueMax,
+          port: 0,
+        };
       default:
         return { type: 'heard', slot };
     }
@@ -327,6 +341,8 @@ export class SimNode {
         return this.#say(pipe, UNINTERESTED);
       case 'keepAlive':
         return this.#say(pipe, KEEP_ALIVE);
+      case 'uploadOnly':
+        return this.#say(pipe, UPLOAD_ONLY);
       case 'sendField':
         return this.#sayField(pipe, command.none);
     }

@@ -95,6 +95,27 @@ test('a peer that wants none of many pieces is told of them as one that only giv
   for (let piece = 0; piece <= last; piece++) assert.ok(seldom.pieces.has(piece), `piece ${piece}`);
 });
 
+test('with its last piece a node tells everybody what they have not heard, and that it only uploads from now on; once', () => {
+  const have = new Bitfield(2);
+  const showing = new Showing(have, 64 * KIB, LIMITS, new Rng(1));
+  const [waiting, holder] = [1, 2].map((slot) => peerOf(slot, 2));
+  holder!.field = Bitfield.full(2);
+  const commands: SwarmCommand[] = [];
+  for (const piece of [0, 1]) {
+    have.set(piece);
+    showing.gained(piece, [], 0, commands);
+    commands.length = 0;
+    showing.tell([waiting!, holder!], 0, piece, commands);
+  }
+  assert.deepEqual(commands.splice(0), [
+    { type: 'have', slot: 1, piece: 1 },
+    { type: 'uploadOnly', slot: 1 },
+    { type: 'uploadOnly', slot: 2 },
+  ]);
+  showing.tell([waiting!, holder!], 0, 60_000, commands);
+  assert.deepEqual(commands, []);
+});
+
 test('a node that is whole from the start shows nothing at first, each piece once, and everything once all is spread', () => {
   const { showing, peers } = firstSeeder(LIMITS.shownSpread);
   const commands: SwarmCommand[] = [];

@@ -119,6 +119,11 @@ for (const cut of [1, 7, 1_000_000]) {
     await new Promise<void>((resolve) => here.wire.serve(block, resolve));
     while (blocks.length === 0) await sleep(1);
     assert.deepEqual(blocks, [Buffer.alloc(5, 7)]);
+    here.wire.send({ type: 'uploadOnly' });
+    here.wire.flush();
+    while (there.heard.filter(({ type }) => type === 'extended').length < 2) await sleep(1);
+    const [first, again] = there.heard.filter(({ type }) => type === 'extended');
+    assert.deepEqual(again, { ...first, uploadOnly: true });
     here.wire.close('done');
     assert.equal(await there.closed, 'done');
   });
