@@ -16,11 +16,14 @@ import {
 
 const CIPHER = 'chacha20-poly1305';
 const SEALED_BYTES = AGE_CHUNK_BYTES + AGE_TAG_BYTES;
+/** What came out stays untouched until so many later chunks have been asked for, as with the store's own. */
+const CHUNK_LIFETIME = 3;
 
 /**
  * The content of an encrypted tarball. Every byte that comes out is genuine; that all of them have come is known only when
- * the source is at its end. The chunks of the source are not to be used again. Throws SwarmbootError('archive') for a file
- * that is not whole, not genuine, or of another key.
+ * the source is at its end. A chunk of the source is used until the next one has been asked for; one that comes out stays
+ * untouched until three later ones have been. Throws SwarmbootError('archive') for a file that is not whole, not genuine, or
+ * of another key.
  */
 export async function* decrypted(
   source: AsyncIterable<Uint8Array>,
@@ -28,6 +31,7 @@ export async function* decrypted(
 ): AsyncGenerator<Uint8Array> {
   let head = Buffer.alloc(0);
   let payload: Payload | null = null;
+  const room = new Room();
   try {
     for await (const chunk of source) {
       if (payload === null) {
@@ -36,22 +40,37 @@ export async function* decrypted(
         if (header === null || head.length < header.length + AGE_NONCE_BYTES) continue;
         payload = openHeader(head, header, key);
       } else payload.take(chunk);
-      yield* together(payload.opened(false));
+      yield* room.together(payload.opened(false));
     }
     if (payload === null) throw ageFault('the encrypted file ends in its header');
-    yield* together(payload.opened(true));
+    yield* room.together(payload.opened(true));
   } finally {
     payload?.close();
   }
 }
 
-/** What is opened at once goes on as one chunk, also in front of a fault: who takes it pays for each, in time of the agent. */
-function* together(parts: Iterable<Uint8Array>): Generator<Uint8Array> {
-  const all: Uint8Array[] = [];
-  try {
-    for (const part of parts) all.push(part);
-  } finally {
-    if (all.length > 0) yield Buffer.concat(all);
+/** Buffers that are used again in turn: fresh ones, a mebibyte each, cost an install more than the deciphering. */
+class Room {
+  readonly #buffers: Buffer[] = Array.from({ length: CHUNK_LIFETIME + 1 }, () => Buffer.alloc(0));
+
+  /** What is opened at once goes on as one chunk, also in front of a fault: who takes it pays for each. */
+  *together(parts: Iterable<Uint8Array>): Generator<Uint8Array> {
+    let buffer = this.#buffers.shift()!;
+    let length = 0;
+    try {
+      for (const part of parts) {
+        if (length + part.length > buffer.length) {
+          const larger = Buffer.allocUnsafeSlow(2 * (length + part.length));
+          larger.set(buffer.subarray(0, length));
+          buffer = larger;
+        }
+        buffer.set(part, length);
+        length += part.length;
+      }
+    } finally {
+      this.#buffers.push(buffer);
+      if (length > 0) yield buffer.subarray(0, length);
+    }
   }
 }
 

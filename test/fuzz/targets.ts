@@ -8,6 +8,7 @@ import { bencode } from './targets/bencode.ts';
 import { datagrams } from './targets/datagrams.ts';
 import { disks } from './targets/disks.ts';
 import { engine } from './targets/engine.ts';
+import { enrolments } from './targets/enrolments.ts';
 import { http } from './targets/http.ts';
 import { layouts } from './targets/layouts.ts';
 import { magnets } from './targets/magnets.ts';
@@ -30,6 +31,7 @@ export const TARGETS = {
   manifest,
   params,
   report: reports,
+  enrolment: enrolments,
   http,
   datagram: datagrams,
   reply: replies,

@@ -1,9 +1,13 @@
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import https from 'node:https';
+import { text } from 'node:stream/consumers';
 import { before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { parseEnrolled } from '../../agent/core/enrolment.ts';
 import { parseManifest } from '../../agent/core/manifest.ts';
 import packageJson from '../../package.json' with { type: 'json' };
 import { lines, message, REPORT } from '../core/messages.ts';
@@ -80,6 +84,18 @@ test('the package is installed, used, upgraded and purged', { timeout: 180_000 }
     await usedService(t, root);
   });
 
+  await t.test('in a closed site the unit reads what root keeps secret from all others', async (t) => {
+    root.must('swarmboot', 'init', '--name', '127.0.0.1');
+    match(root.must('stat', '-c', '%a %G', `${REPO}/tls/server.key`), /^640 swarmboot\n$/);
+    root.must('swarmboot', 'publish', 'web', '--kind', 'image', '--from', '/srv/tree', '--encrypt');
+    root.must('swarmboot', 'keygen', '/srv/release', '--unencrypted');
+    root.must('swarmboot', 'sign', '--closed', '--key', '/srv/release.key');
+    root.must('swarmboot', 'node', 'arm', 'node001');
+    writeFileSync(root.path(CONFIG), '{ "serve": { "http-port": 18080, "https-port": 18443 } }\n');
+    await withService(t, root, () => closedService(root));
+    writeFileSync(root.path(CONFIG), '{ "serve": { "http-port": 18080 } }\n');
+  });
+
   await t.test('an upgrade keeps state and configuration', () => {
     install(root, NEXT);
     match(root.must('dpkg', '--status', 'swarmboot'), /^Version: .*~test2$/m);
@@ -94,9 +110,10 @@ test('the package is installed, used, upgraded and purged', { timeout: 180_000 }
     ok(root.has(CONFIG));
     match(root.must('dpkg', '--purge', 'swarmboot'), new RegExp(`${REPO} is kept`));
     const made =
-      /^\/srv\/|^\/etc\/(?:passwd|group|g?shadow)-$|^\/var\/lib\/swarmboot\/(?:boot|tarballs|torrents)\//;
+      /^\/srv\/|^\/etc\/(?:passwd|group|g?shadow)-$|^\/var\/lib\/swarmboot\/(?:boot|keys|signed|tarballs|tls|torrents)\//;
     const left = root.paths().filter((path) => !fresh.includes(path) && !made.test(path));
-    const kept = ['', '/boot', '/catalog', '/catalog/web.json', '/nodes.conf', '/tarballs', '/torrents'];
+    const folders = ['/keys', '/nodes.conf', '/signed', '/tarballs', '/tls', '/torrents'];
+    const kept = ['', '/boot', '/catalog', '/catalog/web.json', ...folders];
     deepEqual(
       left,
       kept.map((path) => REPO + path),
@@ -125,8 +142,12 @@ function install(root: Root, file: string): void {
   root.must('dpkg', '--install', '/tmp/swarmboot.deb');
 }
 
-/** Starts what the unit starts, as the unit's user: asks for the catalog, reports, and ends it as systemd does. */
-async function usedService(t: { diagnostic(text: string): void }, root: Root): Promise<void> {
+/** Starts what the unit starts, as the unit's user, and ends it as systemd does. */
+async function withService(
+  t: { diagnostic(text: string): void },
+  root: Root,
+  use: (child: ChildProcess) => Promise<void>,
+): Promise<void> {
   const unit = readFileSync(root.path('/lib/systemd/system/swarmboot.service'), 'utf8');
   const value = (key: string) => new RegExp(`^${key}=(.*)$`, 'm').exec(unit)![1]!;
   const words = chrooted(root.folder, `${value('User')}:${value('Group')}`, value('ExecStart').split(' '));
@@ -143,6 +164,18 @@ async function usedService(t: { diagnostic(text: string): void }, root: Root): P
       await sleep(20);
     }
     t.diagnostic(`seeding after ${Math.round(performance.now() - started)} ms`);
+    await use(child);
+  } finally {
+    child.kill('SIGTERM');
+  }
+  const [status] = await closed;
+  equal(status, 0, said);
+  match(said, /stopped\n$/);
+}
+
+/** Asks for the catalog, and reports. */
+async function usedService(t: { diagnostic(text: string): void }, root: Root): Promise<void> {
+  await withService(t, root, async (child) => {
     const url = 'http://127.0.0.1:18080';
     const manifest = parseManifest(await (await fetch(`${url}/manifest`)).text());
     deepEqual(
@@ -155,15 +188,37 @@ async function usedService(t: { diagnostic(text: string): void }, root: Root): P
     ok(root.has(`${REPO}/armed/525400090001`));
     const done = message({ status: 100, report: { ...REPORT, elapsedMs: 0 }, log: lines('done') });
     const answer = await fetch(`${url}/reports`, { method: 'POST', body: JSON.stringify(done) });
-    equal(answer.status, 204, said);
-    ok(!root.has(`${REPO}/armed/525400090001`), said);
+    equal(answer.status, 204);
+    ok(!root.has(`${REPO}/armed/525400090001`));
     match(root.must('swarmboot', 'logs', 'node001'), /done/);
     const resident = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))![1];
     t.diagnostic(`resident: ${Math.round(Number(resident) / 1024)} MiB`);
-  } finally {
-    child.kill('SIGTERM');
-  }
-  const [status] = await closed;
-  equal(status, 0, said);
-  match(said, /stopped\n$/);
+  });
+}
+
+/** A node enrols, gets the key of its image, is revoked, armed anew, and enrols again. */
+async function closedService(root: Root): Promise<void> {
+  const ca = readFileSync(root.path(`${REPO}/tls/authority.pem`), 'utf8');
+  const ask = async (path: string, method: 'GET' | 'POST', token: string, body = '') => {
+    const headers = token === '' ? {} : { authorization: `Bearer ${token}` };
+    const options = { method, headers, ca, agent: false } as const;
+    const request = https.request(new URL(path, 'https://127.0.0.1:18443'), options).end(body);
+    const [answer] = (await once(request, 'response')) as [IncomingMessage];
+    return { status: answer.statusCode, body: await text(answer) };
+  };
+  const { mac } = message();
+  const enrol = async () => {
+    const answer = await ask('/enrol', 'POST', '', JSON.stringify({ mac, serial: 'S1' }));
+    equal(answer.status, 200, answer.body);
+    return parseEnrolled(answer.body).token;
+  };
+  const first = await enrol();
+  equal((await ask('/manifest', 'GET', first)).status, 200);
+  equal((await ask('/keys/web', 'GET', first)).status, 200);
+  root.must('swarmboot', 'node', 'revoke', 'node001');
+  equal((await ask('/manifest', 'GET', first)).status, 401);
+  root.must('swarmboot', 'node', 'arm', 'node001');
+  const second = await enrol();
+  equal((await ask('/manifest', 'GET', second)).status, 200);
+  equal(root.must('stat', '-c', '%U %a', `${REPO}/enrolled`), 'swarmboot 700\n');
 }
