@@ -113,9 +113,21 @@ boot-test: packages-boot types build/swarmboot-agent ## machines boot over the n
 	node test/boot/prepare.ts
 	printf '%s\n' $(BOOT_TESTS) | xargs --max-procs=2 --max-args=1 $(OWN_ROOM) node --test
 
-secureboot-test: packages-secureboot types build/swarmboot-agent ## a machine with UEFI Secure Boot starts what docs/secureboot.md signs, and nothing else, as root: three minutes
+secureboot-test: packages-secureboot types build/swarmboot-agent build/ipxe/ipxe.efi ## machines start what docs/secureboot.md signs, for Secure Boot and for imgverify, and nothing else, as root: six minutes
 	node test/boot/prepare.ts kernel
 	$(OWN_ROOM) node --test test/boot/secureboot.test.ts
+	$(OWN_ROOM) node --test test/boot/imgverify.test.ts
+
+# An iPXE 1.21.1+ that knows imgverify, which Debian's do not. We do not know who has built it: it runs in that test's machines only.
+IMGVERIFY_IPXE := ipxe@1.0.3
+IMGVERIFY_SHA512 := baa20c2d962941f09863d38913e22764874da98fabe2a7ceb0dde1daaadf285cafbf9d6e7622030fc620e33445db54e4dea82910f76d907aec674eedd5e6eea2
+build/ipxe/ipxe.efi: Makefile
+	rm -rf build/ipxe
+	mkdir -p build/ipxe
+	$(NPM) pack --silent --pack-destination build/ipxe $(IMGVERIFY_IPXE)
+	mv build/ipxe/*.tgz build/ipxe/package.tgz
+	echo '$(IMGVERIFY_SHA512)  build/ipxe/package.tgz' | sha512sum --check --quiet
+	tar --extract --touch --file build/ipxe/package.tgz --directory build/ipxe --strip-components=3 package/boot/ipxe/ipxe.efi
 
 agent: build/swarmboot-agent ## bundle the agent into one file and one executable, build/swarmboot-agent
 build/swarmboot-agent: $(AGENT_SOURCES) | node_modules/.package-lock.json
