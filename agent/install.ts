@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { checkNode } from './check.ts';
 import { type ErrorCode, messageOf, SwarmbootError } from './core/errors.ts';
+import type { FallbackStep } from './core/fallback.ts';
 import type { Params } from './core/params.ts';
 import { foldReport, type NodeReport, type StageName } from './core/report.ts';
 import type {
@@ -79,6 +80,7 @@ export class Install {
   #system: TargetSystem | null = null;
   #diskBytesPerSec: number | null = null;
   #left = false;
+  #fallbackStep: FallbackStep = 'swarm';
 
   constructor(params: Params, rooms: Rooms, signal: AbortSignal) {
     this.#params = params;
@@ -174,7 +176,7 @@ export class Install {
         if (attempt === 0 && this.#params.breakStages.includes(name)) await this.#break(name);
         await work();
         tell({ fact: 'stageEnded', stage: name, ms: now() - startedMs });
-        if (name !== 'leave' && this.#plan !== null) tell({ fact: 'report', ...this.report() });
+        if (name !== 'leave' && this.#plan !== null) this.#tellReport();
         return;
       } catch (caught) {
         // What aborted the waits is the fault; the wait that ended by it is not.
@@ -227,7 +229,7 @@ export class Install {
     const { diskBytesPerSec, refusal } = await checkNode(candidate, this.#rooms, this.#signal);
     this.#diskBytesPerSec = diskBytesPerSec;
     if (refusal === null) return;
-    this.#rooms.tell({ fact: 'report', ...this.report() });
+    this.#tellReport();
     throw refusal;
   }
 
@@ -329,6 +331,7 @@ export class Install {
     const { tarball, store } = staged;
     staged.transfer = this.#engine!.join(tarball.torrent, store, store.have);
     staged.transfer.addPeers(tarball.peers);
+    staged.transfer.addWebSeeds(tarball.webSeeds);
     // A store that fails ends the install at once, whichever stage is waiting for whatever.
     staged.transfer.complete.catch((error: unknown) => this.#failure.abort(error));
   }
@@ -363,11 +366,21 @@ export class Install {
   }
 
   async #reportOften(signal: AbortSignal): Promise<void> {
-    const { sleep, tell } = this.#rooms;
+    const { sleep } = this.#rooms;
     while (!signal.aborted) {
       await sleep(REPORT_MS, signal).catch(() => {});
-      if (!signal.aborted) tell({ fact: 'report', ...this.report() });
+      if (!signal.aborted) this.#tellReport();
     }
+  }
+
+  /** By what the image comes is a happening when it changes, and not each time that its reason has other words. */
+  #tellReport(): void {
+    const { tell } = this.#rooms;
+    const report = this.report();
+    const { step } = report.fallback;
+    if (step !== this.#fallbackStep) tell({ fact: 'fallback', ...report.fallback });
+    this.#fallbackStep = step;
+    tell({ fact: 'report', ...report });
   }
 }
 
