@@ -18,7 +18,7 @@ import { BLOCK_BYTES, type Ms } from './units.ts';
 /** Waits are drawn from so much less to so much more than their length: a thousand nodes must not ask in step. */
 const JITTER = 0.25;
 
-/** How often the peers are looked at, while a web seed is in use. */
+/** How often every piece is looked at, while a web seed is in use: for those that peers have, and for one to be asked for. */
 const LOOK_MS: Ms = 250;
 /** A peer that wants something of ours has said so by then: new pieces are told together, and what is wanted, at once. */
 const CONTENT_MS: Ms = 2000;
@@ -62,6 +62,8 @@ export class WebSeeding {
   /** When it may begin elsewhere; null: it has not had to wait for that. */
   #leapAt: Ms | null = null;
   #lookedAt: Ms = 0;
+  /** There was nothing to be asked for; until then it is not looked again. */
+  #quietUntil: Ms = Number.NEGATIVE_INFINITY;
   /** Since when a peer wants nothing of us. */
   readonly #contentSince = new WeakMap<Peer, Ms>();
   #waitUntil: Ms = Number.NEGATIVE_INFINITY;
@@ -142,19 +144,23 @@ export class WebSeeding {
     if (this.#urls.length === 0) return;
     if (this.#parts.have.isFull) return this.stop('complete', commands);
     this.#look(now);
-    if (this.#reason === null || now < this.#waitUntil) return;
+    if (this.#reason === null || now < this.#waitUntil || now < this.#quietUntil) return;
     if (this.#peer === null) {
       return void commands.push({ type: 'openWebSeed', url: this.#urls[0]!, reason: this.#reason });
     }
     // So that one request is answered while the next is under way.
     const depth = this.#parts.limits.webRequests - 1;
-    while (this.#peer.asked.size <= depth * this.#requestBlocks && this.#askRow(this.#peer, now, commands));
+    while (this.#peer.asked.size <= depth * this.#requestBlocks) {
+      if (this.#askRow(this.#peer, now, commands)) continue;
+      this.#quietUntil = now + LOOK_MS;
+      return;
+    }
   }
 
   /** When `fill` next has something to do without an event; `now`: of the last one. */
   deadline(now: Ms): Ms {
     if (this.#urls.length === 0) return Number.POSITIVE_INFINITY;
-    const times = [...this.#starvesAt(), this.#waitUntil, this.#leapAt ?? 0];
+    const times = [...this.#starvesAt(), this.#waitUntil, this.#quietUntil];
     return Math.min(...times.filter((time) => time > now));
   }
 
