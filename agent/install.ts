@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import { checkNode } from './check.ts';
 import { type ErrorCode, messageOf, SwarmbootError } from './core/errors.ts';
-import type { FallbackStep } from './core/fallback.ts';
+import { FallbackSteps } from './core/fallback.ts';
 import type { Params } from './core/params.ts';
 import { foldReport, type NodeReport, type StageName } from './core/report.ts';
 import type {
@@ -32,6 +32,7 @@ import { seedOn } from './seeding.ts';
 import { describeJob, onDisks, planSystem } from './siteplan.ts';
 import { choosePool, usablePool } from './staging.ts';
 import { TargetSystem } from './system.ts';
+import { until } from './until.ts';
 
 /** A stage is data: its name, and its work. What it made is undone by `#cleanUp`, whatever happened. */
 interface Stage {
@@ -66,6 +67,7 @@ export class Install {
   readonly #busyPercent: () => number;
   readonly #errors: string[] = [];
   #retries = 0;
+  readonly #steps = new FallbackSteps();
   readonly #staged: Staged[] = [];
   readonly #folders: string[] = [];
   #stage: StageName = 'parameters';
@@ -80,7 +82,6 @@ export class Install {
   #system: TargetSystem | null = null;
   #diskBytesPerSec: number | null = null;
   #left = false;
-  #fallbackStep: FallbackStep = 'swarm';
 
   constructor(params: Params, rooms: Rooms, signal: AbortSignal) {
     this.#params = params;
@@ -373,26 +374,9 @@ export class Install {
     }
   }
 
-  /** By what the image comes is a happening when it changes, and not each time that its reason has other words. */
   #tellReport(): void {
-    const { tell } = this.#rooms;
     const report = this.report();
-    const { step } = report.fallback;
-    if (step !== this.#fallbackStep) tell({ fact: 'fallback', ...report.fallback });
-    this.#fallbackStep = step;
-    tell({ fact: 'report', ...report });
-  }
-}
-
-/** `promise`, or the signal's reason when that comes first. */
-async function until(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise: ended, reject } = Promise.withResolvers<never>();
-  const end = () => reject(signal.reason);
-  if (signal.aborted) end();
-  signal.addEventListener('abort', end);
-  try {
-    await Promise.race([promise, ended]);
-  } finally {
-    signal.removeEventListener('abort', end);
+    for (const event of this.#steps.toTell(report.fallback)) this.#rooms.tell(event);
+    this.#rooms.tell({ fact: 'report', ...report });
   }
 }

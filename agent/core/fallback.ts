@@ -27,3 +27,15 @@ export function fallbackOf(views: readonly SwarmView[]): Fallback {
   }
   return NO_FALLBACK;
 }
+
+/** Follows a node over its steps. */
+export class FallbackSteps {
+  #step: FallbackStep = 'swarm';
+
+  /** The happening that a change of step is; none while it stands where it stood, whatever words its reason has. */
+  toTell(fallback: Fallback): ({ readonly fact: 'fallback' } & Fallback)[] {
+    if (fallback.step === this.#step) return [];
+    this.#step = fallback.step;
+    return [{ fact: 'fallback', ...fallback }];
+  }
+}
