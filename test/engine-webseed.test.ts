@@ -32,7 +32,7 @@ test('a node that knows nobody gets everything by HTTP, in whole pieces, from th
     web.asked.map(({ begin }) => begin).sort((a, b) => a - b),
   );
   const { webSeedBytes, downloadedBytes, webSeedReason } = node.transfer.view();
-  deepEqual([webSeedBytes, downloadedBytes, webSeedReason], [BYTES, BYTES, null]);
+  deepEqual([webSeedBytes, downloadedBytes, webSeedReason], [BYTES, BYTES, 'no peer is connected']);
 });
 
 test('eight nodes of which none has anything: each byte leaves the server about once, and they give each other the rest', async (t) => {

@@ -31,7 +31,7 @@ export interface SwarmView {
   readonly trackerProblem: string | null;
   /** Of the bytes downloaded, those that came from web seeds (BEP 19). */
   readonly webSeedBytes: number;
-  /** Why a web seed is in use; null: none is. */
+  /** Why a web seed is in use, or was when the download ended; null: none is. */
   readonly webSeedReason: string | null;
 }
 

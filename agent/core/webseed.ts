@@ -37,7 +37,7 @@ export interface WebSeedParts {
 export interface WebSeedSight {
   /** Bytes that came from web seeds. */
   readonly bytes: number;
-  /** Why one is in use; null: none is. */
+  /** Why one is in use, or was when the download ended; null: none is. */
   readonly reason: string | null;
 }
 
@@ -67,6 +67,8 @@ export class WebSeeding {
   /** Since when a peer wants nothing of us. */
   readonly #contentSince = new WeakMap<Peer, Ms>();
   #waitUntil: Ms = Number.NEGATIVE_INFINITY;
+  /** Until then it is asked for one thing at a time. */
+  #narrowUntil: Ms = Number.NEGATIVE_INFINITY;
   /** Answers without content in a row. */
   #failures = 0;
 
@@ -107,15 +109,21 @@ export class WebSeeding {
     this.#slots.set(slot, url);
   }
 
-  /** Its answer was none. It is asked again later, after another one if it is more than busy (`busyMs` null). */
+  /**
+   * Its answer was none. It is asked again later, after another one if it is more than busy (`busyMs` null). Whoever has a
+   * place for another request of ours goes on being asked for one at a time: its places are not to stand empty.
+   */
   failed(slot: number, busyMs: Ms | null, now: Ms, commands: SwarmCommand[]): void {
     if (this.#peer?.slot !== slot) return;
     const { webRetryMs, webRetryMaxMs } = this.#parts.limits;
-    // Two requests are answered alike: that is one answer.
-    if (busyMs !== null && now < this.#waitUntil) return;
-    const doubled = Math.min(webRetryMaxMs, webRetryMs * 2 ** this.#failures);
+    const doubledMs = Math.min(webRetryMaxMs, webRetryMs * 2 ** this.#failures);
+    const until = now + Math.max(busyMs ?? 0, doubledMs) * (this.#jitter() + JITTER);
+    if (busyMs !== null && this.#peer.asked.size > 0) {
+      this.#narrowUntil = until;
+      return;
+    }
     this.#failures++;
-    this.#waitUntil = now + Math.max(busyMs ?? 0, doubled) * (this.#jitter() + JITTER);
+    this.#waitUntil = until;
     if (busyMs !== null) return;
     this.#close('failed', commands);
     this.#urls.push(this.#urls.shift()!);
@@ -132,11 +140,10 @@ export class WebSeeding {
     return true;
   }
 
-  /** Nothing more is asked. */
+  /** Nothing more is asked. Why something was until now can still be seen. */
   stop(reason: string, commands: SwarmCommand[]): void {
     this.#close(reason, commands);
     this.#urls = [];
-    this.#reason = null;
   }
 
   /** Asks what is to be asked now. */
@@ -149,7 +156,7 @@ export class WebSeeding {
       return void commands.push({ type: 'openWebSeed', url: this.#urls[0]!, reason: this.#reason });
     }
     // So that one request is answered while the next is under way.
-    const depth = this.#parts.limits.webRequests - 1;
+    const depth = now < this.#narrowUntil ? 0 : this.#parts.limits.webRequests - 1;
     while (this.#peer.asked.size <= depth * this.#requestBlocks) {
       if (this.#askRow(this.#peer, now, commands)) continue;
       this.#quietUntil = now + LOOK_MS;

@@ -61,7 +61,18 @@ function prepare(seed = 1) {
     members.add(peer);
     return peer;
   };
-  return { web, have, picker, members, fill, requests, arrive, meet };
+  /** So many of the blocks that were asked for will not come, the last ones first, for the server is busy; null: for it failed. */
+  const refuse = (blocks: number, busyMs: number | null, now: number) => {
+    const seed = web.get(WEB)!;
+    for (const key of [...seed.asked].slice(-blocks)) {
+      const [piece, block] = [Math.floor(key / 2), key % 2];
+      download.rejected(seed, { piece, begin: block * BLOCK_BYTES, length: BLOCK_BYTES });
+    }
+    const commands: SwarmCommand[] = [];
+    web.failed(WEB, busyMs, now, commands);
+    return commands;
+  };
+  return { web, have, picker, members, fill, requests, arrive, meet, refuse };
 }
 
 test('nothing is asked of a web seed before the swarm has given nothing for some time, and then at once', () => {
@@ -149,26 +160,40 @@ test('a first seeder that shows next to nothing is known by what it does not wan
 });
 
 test('a server without a place is asked again after what it says, and later each time; one that fails makes room for the next', () => {
-  const { web, fill, requests } = prepare();
+  const { web, fill, refuse, requests } = prepare();
   web.found([URL, `${URL}2`], 0);
   let now = STARVED;
-  ok(requests(now).length > 0);
   let wait = 0;
   for (let time = 0; time < 5; time++) {
-    web.failed(WEB, 2000, now, []);
-    web.failed(WEB, 2000, now, []);
+    ok(requests(now).length > 0);
+    // Two requests, answered alike.
+    refuse(8, 2000, now);
+    refuse(8, 2000, now);
+    deepEqual(requests(now), []);
     const due = web.deadline(now);
     ok(due >= now + 2000 && due <= now + Math.max(2000, 1000 * 2 ** time) * 1.5);
     wait = due - now;
     now = due;
   }
   ok(wait >= 16_000);
-  const commands: SwarmCommand[] = [];
-  web.failed(WEB, null, now, commands);
-  equal(commands[0]?.type, 'drop');
+  requests(now);
+  equal(refuse(8, null, now)[0]?.type, 'drop');
   now = web.deadline(now);
   const opened = fill(now).find((command) => command.type === 'openWebSeed');
   equal(opened?.url, `${URL}2`);
+});
+
+test('a server that has a place for one of two requests is asked for one at a time, without a pause', () => {
+  const { requests, refuse, arrive, web } = prepare();
+  web.found([URL], 0);
+  const asked = requests(STARVED).map(({ piece }) => piece);
+  equal(asked.length, 8);
+  refuse(8, 2000, STARVED);
+  deepEqual(requests(STARVED), []);
+  for (const piece of asked.slice(0, 4)) arrive(piece, WEB, STARVED + 10);
+  equal(requests(STARVED + 10).length, 4);
+  deepEqual(requests(STARVED + 10), []);
+  equal(requests(STARVED + 10 + 4000).length, 4);
 });
 
 test('whoever sent a bad piece is never asked again, also when it was closed meanwhile', () => {
