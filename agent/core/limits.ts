@@ -58,9 +58,13 @@ export interface Limits {
   readonly sendMinBytes: number;
   readonly sendMaxBytes: number;
   readonly sendMs: Ms;
-  /** No block of a peer for so long, or no whole piece for so long: content is taken from a web seed too (BEP 19). */
+  /**
+   * No block of a peer for so long, or no whole piece for so long and less than that rate: content is taken from a web seed
+   * too (BEP 19). Of large pieces a slow link brings many at once, and none whole for minutes.
+   */
   readonly starvedMs: Ms;
   readonly starvedOfPiecesMs: Ms;
+  readonly starvedBytesPerSec: number;
   /** Asked of a web seed at once: so many requests, each of whole pieces in a row of so many bytes together, or of one. */
   readonly webRequests: number;
   readonly webRequestBytes: number;
@@ -109,6 +113,7 @@ export const LIMITS: Limits = {
   sendMs: 20,
   starvedMs: 15_000,
   starvedOfPiecesMs: 120_000,
+  starvedBytesPerSec: 16 * KIB,
   webRequests: 2,
   webRequestBytes: 512 * KIB,
   webRetryMs: 1000,

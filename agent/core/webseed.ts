@@ -56,6 +56,8 @@ export class WebSeeding {
   /** When a peer last gave a block, and the last block of a good piece. */
   #blockAt: Ms = 0;
   #pieceAt: Ms = 0;
+  /** Blocks that peers have given since then. */
+  #blocks = 0;
   #patience = 1;
   /** Where the next request continues. */
   #cursor = 0;
@@ -93,12 +95,16 @@ export class WebSeeding {
   /** A peer has given a block, or a web seed: the next time that that has no place is then the first. */
   gave(giver: Peer, now: Ms): void {
     if (giver === this.#peer) this.#failures = 0;
-    else this.#blockAt = now;
+    else {
+      this.#blockAt = now;
+      this.#blocks++;
+    }
   }
 
   /** A piece that peers have given is good. */
   gained(now: Ms): void {
     this.#pieceAt = now;
+    this.#blocks = 0;
   }
 
   opened(slot: number, now: Ms): void {
@@ -199,7 +205,9 @@ export class WebSeeding {
   }
 
   #isStarved(now: Ms): boolean {
-    return this.#starvesAt().some((time) => now >= time);
+    const [block, piece] = this.#starvesAt();
+    const enough = ((now - this.#pieceAt) / 1000) * this.#parts.limits.starvedBytesPerSec;
+    return now >= block || (now >= piece && this.#blocks * BLOCK_BYTES < enough);
   }
 
   /** Somebody has all that is missing, or all of them together do. */
@@ -222,7 +230,7 @@ export class WebSeeding {
 
   #patientFrom(now: Ms): void {
     this.#blockAt = now;
-    this.#pieceAt = now;
+    this.gained(now);
     this.#patience = this.#jitter();
   }
 

@@ -102,6 +102,16 @@ test('a block of a peer is enough to wait again; blocks that never make a piece 
   match(web.sight.reason ?? '', /^1 peers are connected, and none has given a good piece for \d+ s$/);
 });
 
+test('a slow link on which large pieces come, many at once, is left to its peers', () => {
+  const { web, requests, meet } = prepare();
+  const peer = meet(1, new Bitfield(PIECES));
+  web.found([URL], 0);
+  for (let now = 0; now < 4 * LIMITS.starvedOfPiecesMs; now += 500) {
+    web.gave(peer, now);
+    deepEqual(requests(now), []);
+  }
+});
+
 test('whoever is alone asks from the front on, for whole pieces, and for no more than two requests hold', () => {
   const { web, requests, arrive } = prepare();
   web.found([URL], 0);
