@@ -120,7 +120,7 @@ export class WebSeeding {
    * place for another request of ours goes on being asked for one at a time: its places are not to stand empty.
    */
   failed(slot: number, busyMs: Ms | null, now: Ms, commands: SwarmCommand[]): void {
-    if (this.#peer?.slot !== slot) return;
+    if (this.#peer?.slot !== slot || (busyMs !== null && now < this.#waitUntil)) return;
     const { webRetryMs, webRetryMaxMs } = this.#parts.limits;
     const doubledMs = Math.min(webRetryMaxMs, webRetryMs * 2 ** this.#failures);
     const until = now + Math.max(busyMs ?? 0, doubledMs) * (this.#jitter() + JITTER);
