@@ -145,7 +145,8 @@ async function lookAround(
   const peers = await Promise.all(
     others.map(([name, address]) => ask(name, (limit) => probe.call(address, limit))),
   );
-  return { link, server: server.host, small, large, trackers, peers };
+  const webSeed = plan.image.webSeeds.length > 0;
+  return { link, server: server.host, small, large, trackers, peers, webSeed };
 }
 
 /** The peers that trackers have named, by address as people write it. */

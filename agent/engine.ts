@@ -18,6 +18,7 @@ import type {
   PeersPort,
   StorePort,
   TrackerPort,
+  WebPort,
   WireListener,
   WirePort,
 } from './core/ports.ts';
@@ -34,6 +35,7 @@ export interface EngineOptions {
   readonly peers: PeersPort;
   readonly openWire: OpenWire;
   readonly tracker: TrackerPort;
+  readonly web: WebPort;
   /** Monotonic. */
   readonly clock: () => Ms;
   /** Chance in the policies; any 32 bits. */
@@ -111,6 +113,7 @@ export class Engine {
       clock: this.#options.clock,
       log: this.#options.log,
       tracker: this.#tracker,
+      web: this.#options.web,
       slot: () => this.#slots++,
       touch: (touched) => this.#touch(touched),
       dial: (address, party) => this.#dial(address, party),

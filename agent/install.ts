@@ -4,6 +4,7 @@
 import { join } from 'node:path';
 import { checkNode } from './check.ts';
 import { type ErrorCode, messageOf, SwarmbootError } from './core/errors.ts';
+import { FallbackSteps } from './core/fallback.ts';
 import type { Params } from './core/params.ts';
 import { foldReport, type NodeReport, type StageName } from './core/report.ts';
 import type {
@@ -31,6 +32,7 @@ import { seedOn } from './seeding.ts';
 import { describeJob, onDisks, planSystem } from './siteplan.ts';
 import { choosePool, usablePool } from './staging.ts';
 import { TargetSystem } from './system.ts';
+import { until } from './until.ts';
 
 /** A stage is data: its name, and its work. What it made is undone by `#cleanUp`, whatever happened. */
 interface Stage {
@@ -65,6 +67,7 @@ export class Install {
   readonly #busyPercent: () => number;
   readonly #errors: string[] = [];
   #retries = 0;
+  readonly #steps = new FallbackSteps();
   readonly #staged: Staged[] = [];
   readonly #folders: string[] = [];
   #stage: StageName = 'parameters';
@@ -174,7 +177,7 @@ export class Install {
         if (attempt === 0 && this.#params.breakStages.includes(name)) await this.#break(name);
         await work();
         tell({ fact: 'stageEnded', stage: name, ms: now() - startedMs });
-        if (name !== 'leave' && this.#plan !== null) tell({ fact: 'report', ...this.report() });
+        if (name !== 'leave' && this.#plan !== null) this.#tellReport();
         return;
       } catch (caught) {
         // What aborted the waits is the fault; the wait that ended by it is not.
@@ -227,7 +230,7 @@ export class Install {
     const { diskBytesPerSec, refusal } = await checkNode(candidate, this.#rooms, this.#signal);
     this.#diskBytesPerSec = diskBytesPerSec;
     if (refusal === null) return;
-    this.#rooms.tell({ fact: 'report', ...this.report() });
+    this.#tellReport();
     throw refusal;
   }
 
@@ -329,6 +332,7 @@ export class Install {
     const { tarball, store } = staged;
     staged.transfer = this.#engine!.join(tarball.torrent, store, store.have);
     staged.transfer.addPeers(tarball.peers);
+    staged.transfer.addWebSeeds(tarball.webSeeds);
     // A store that fails ends the install at once, whichever stage is waiting for whatever.
     staged.transfer.complete.catch((error: unknown) => this.#failure.abort(error));
   }
@@ -363,23 +367,16 @@ export class Install {
   }
 
   async #reportOften(signal: AbortSignal): Promise<void> {
-    const { sleep, tell } = this.#rooms;
+    const { sleep } = this.#rooms;
     while (!signal.aborted) {
       await sleep(REPORT_MS, signal).catch(() => {});
-      if (!signal.aborted) tell({ fact: 'report', ...this.report() });
+      if (!signal.aborted) this.#tellReport();
     }
   }
-}
 
-/** `promise`, or the signal's reason when that comes first. */
-async function until(promise: Promise<void>, signal: AbortSignal): Promise<void> {
-  const { promise: ended, reject } = Promise.withResolvers<never>();
-  const end = () => reject(signal.reason);
-  if (signal.aborted) end();
-  signal.addEventListener('abort', end);
-  try {
-    await Promise.race([promise, ended]);
-  } finally {
-    signal.removeEventListener('abort', end);
+  #tellReport(): void {
+    const report = this.report();
+    for (const event of this.#steps.toTell(report.fallback)) this.#rooms.tell(event);
+    this.#rooms.tell({ fact: 'report', ...report });
   }
 }

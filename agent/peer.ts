@@ -8,6 +8,7 @@ import type { LogFact } from './core/ports.ts';
 import { Engine } from './engine.ts';
 import { PEERS_OPTIONS, Peers } from './io/peers.ts';
 import { TrackerClient } from './io/tracker.ts';
+import { WebClient } from './io/web.ts';
 import { openWire } from './io/wire.ts';
 
 export interface PeerOptions {
@@ -19,7 +20,7 @@ export interface PeerOptions {
   readonly uploadBytesPerSec: number;
   readonly log: LogFact;
   readonly limits?: Partial<Limits>;
-  /** For trackers by HTTPS. */
+  /** For trackers and web seeds by HTTPS. */
   readonly credentials?: Credentials;
 }
 
@@ -35,6 +36,7 @@ export function startPeer({
     peers: new Peers({ ...PEERS_OPTIONS, host, port }),
     openWire,
     tracker: new TrackerClient({ credentials }),
+    web: new WebClient(credentials),
     clock: () => performance.now(),
     seed: randomInt(2 ** 32),
     peerId: newPeerId(),

@@ -2,7 +2,13 @@
 // whose every size and hash is known before the first byte of them is fetched.
 
 import type { FileKey } from './core/age.ts';
-import type { CatalogEntry, Compression, Kind, SiteFile } from './core/catalog.ts';
+import {
+  type CatalogEntry,
+  type Compression,
+  type Kind,
+  type SiteFile,
+  TARBALLS_PATH,
+} from './core/catalog.ts';
 import { SwarmbootError } from './core/errors.ts';
 import type { Magnet } from './core/magnet.ts';
 import { believeManifest, type Manifest } from './core/manifest.ts';
@@ -28,6 +34,8 @@ export interface Tarball {
   readonly unpackedBytes: number;
   /** Peers that a magnet link names itself. */
   readonly peers: readonly PeerAddress[];
+  /** URLs at which the tarball itself lies (BEP 19). */
+  readonly webSeeds: readonly string[];
 }
 
 export interface Plan {
@@ -77,7 +85,7 @@ export async function planInstall(
   const read = await Promise.all(
     chosen.map(async (entry) => {
       const bytes = await rooms.catalog.fetchTorrent(server, entry, signal);
-      return tarballOf(entry, allowed(parseTorrent(bytes, rooms.hashes)));
+      return tarballOf(entry, allowed(parseTorrent(bytes, rooms.hashes)), server);
     }),
   );
   // Before anything is written, so that a key that cannot be had ends nothing that was there.
@@ -165,7 +173,7 @@ function chooseEntries(params: Params, manifest: Manifest): CatalogEntry[] {
   );
 }
 
-function tarballOf(entry: CatalogEntry, torrent: Torrent): Tarball {
+function tarballOf(entry: CatalogEntry, torrent: Torrent, server: URL): Tarball {
   const { name, kind, size, infoHash, infoHashV2 } = entry;
   const same =
     torrent.length === size &&
@@ -181,7 +189,15 @@ function tarballOf(entry: CatalogEntry, torrent: Torrent): Tarball {
   }
   requireOneFile(torrent);
   const unpackedBytes = entry.unpackedSize + entry.entryCount * ENTRY_BYTES;
-  return { name, kind, torrent, entry, fileKey: null, unpackedBytes, peers: [] };
+  const webSeeds = [tarballUrl(server, entry)];
+  return { name, kind, torrent, entry, fileKey: null, unpackedBytes, peers: [], webSeeds };
+}
+
+/** Where the image server gives a tarball by HTTP. What the torrent names besides, nobody has signed. */
+function tarballUrl(server: URL, { file }: CatalogEntry): string {
+  const base = new URL(server);
+  if (!base.pathname.endsWith('/')) base.pathname += '/';
+  return new URL(`${TARBALLS_PATH}${file}`, base).href;
 }
 
 /** A key comes from a server that has proved who it is, to somebody that nobody else listens to; or not at all. */
@@ -247,7 +263,8 @@ async function readTorrent(
   requireOneFile(torrent);
   const unpackedBytes = torrent.length * UNPACKED_PER_PACKED;
   const peers = found.kind === 'magnet' ? found.magnet.peers : [];
-  return { name: torrent.name, kind: 'image', torrent, entry: null, fileKey: null, unpackedBytes, peers };
+  const { name, webSeeds } = torrent;
+  return { name, kind: 'image', torrent, entry: null, fileKey: null, unpackedBytes, peers, webSeeds };
 }
 
 /** Throws SwarmbootError 'network' when no peer has sent it in time. */

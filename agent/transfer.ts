@@ -11,6 +11,7 @@ import type {
   StorePort,
   Subject,
   TrackerPort,
+  WebPort,
   WireListener,
   WirePort,
 } from './core/ports.ts';
@@ -19,10 +20,12 @@ import { pieceSize, swarmHash, type Torrent } from './core/torrent.ts';
 import type { PeerAddress } from './core/tracker.ts';
 import { hex, type Ms } from './core/units.ts';
 import type { SwarmView } from './core/view.ts';
+import { WebWire } from './webwire.ts';
 
 export interface TransferOptions extends Omit<SwarmOptions, 'peerId'> {
   readonly store: StorePort;
   readonly tracker: TrackerPort;
+  readonly web: WebPort;
   readonly peerId: Uint8Array;
   readonly port: number;
   readonly clock: () => Ms;
@@ -98,6 +101,14 @@ export class Transfer implements Party {
   /** Addresses to be tried besides those that trackers give. */
   addPeers(addresses: readonly PeerAddress[]): void {
     this.#tell({ type: 'peersFound', addresses });
+  }
+
+  /**
+   * URLs at which the content lies as one file (BEP 19), to be tried in this order when the swarm does not give. Of a
+   * torrent of several files nothing is taken from there.
+   */
+  addWebSeeds(urls: readonly string[]): void {
+    if (this.torrent.files.length === 1) this.#tell({ type: 'webSeedsFound', urls });
   }
 
   /**
@@ -201,6 +212,8 @@ export class Transfer implements Party {
         return this.#forget(command.piece);
       case 'announce':
         return void this.#announce(command);
+      case 'openWebSeed':
+        return this.#openWebSeed(command);
       case 'complete':
         return this.#settle.resolve();
       case 'left':
@@ -232,6 +245,28 @@ export class Transfer implements Party {
     this.#options.dial(address, this).catch((error: unknown) => {
       this.#tell({ type: 'dialFailed', address, reason: messageOf(error) });
     });
+  }
+
+  #openWebSeed({ url, reason }: Extract<SwarmCommand, { type: 'openWebSeed' }>): void {
+    const { slot: newSlot, web, limits, clock, log } = this.#options;
+    const slot = newSlot();
+    const torrent = this.torrent;
+    log('web seed', { torrent: torrent.name, url, reason });
+    const wire = new WebWire({
+      torrent,
+      url,
+      web,
+      requests: limits.webRequests,
+      requestBytes: limits.webRequestBytes,
+      block: (stretch, bytes) => this.#blockCame(slot, stretch, bytes),
+      rejected: (stretch) => this.#tell({ type: 'rejected', slot, ...stretch }),
+      failed: (why, busyMs) => {
+        if (busyMs === null) log('web seed failed', { torrent: torrent.name, url, reason: why });
+        this.#tell({ type: 'webSeedFailed', slot, reason: why, busyMs });
+      },
+    });
+    this.#wires.set(slot, wire);
+    this.#swarm.handle({ type: 'webSeedOpened', slot }, clock());
   }
 
   #check(piece: number): void {

@@ -4,6 +4,7 @@
 import { createReadStream } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
+import { TARBALLS_PATH } from '../agent/core/catalog.ts';
 import { ENROL_NAME } from '../agent/core/enrolment.ts';
 import { messageOf } from '../agent/core/errors.ts';
 import { MANIFEST_NAME } from '../agent/core/manifest.ts';
@@ -15,8 +16,10 @@ import type { ServerAddresses } from './core/bootentry.ts';
 import type { Gate } from './gate.ts';
 import type { Doors } from './listen.ts';
 import { type Signed, unsignedManifest } from './manifest.ts';
+import { tarballPath } from './repository.ts';
 import type { Seeded, Seeder } from './seeder.ts';
 import type { Reply, Site } from './site.ts';
+import type { Tarballs } from './tarballs.ts';
 import type { ServerCertificate } from './tls.ts';
 import type { TrackerServer } from './tracker.ts';
 import type { Watch } from './watch.ts';
@@ -31,6 +34,7 @@ export interface AnswersParts {
   readonly doors: Doors;
   readonly certificate: ServerCertificate | null;
   readonly gate: Gate;
+  readonly tarballs: Tarballs;
   readonly log: LogFact;
 }
 
@@ -48,7 +52,7 @@ export class Answers {
     try {
       if (request.method === 'GET' && request.url === '/events')
         return this.#parts.watch.stream(request, response);
-      await send(request, response, await this.#answer(request));
+      await send(request, response, await this.#answer(request, response));
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
       // Whoever goes away in the middle of an answer, or before it, is no fault of ours.
@@ -60,7 +64,7 @@ export class Answers {
     }
   }
 
-  async #answer(request: IncomingMessage): Promise<Reply> {
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<Reply> {
     const path = (request.url ?? '').split('?')[0]!;
     const reads = request.method === 'GET' || request.method === 'HEAD';
     const { watch, gate, site, tracker, seeder } = this.#parts;
@@ -80,6 +84,7 @@ export class Answers {
     }
     const sealed = /^\/keys\/([^/]+)$/.exec(path)?.[1];
     if (sealed !== undefined) return this.#key(sealed, asker);
+    if (path.startsWith(`/${TARBALLS_PATH}`)) return this.#tarball(request, response, path);
     const name = /^\/torrents\/([^/]+)\.torrent$/.exec(path)?.[1];
     const seeded = name === undefined ? undefined : seeder.seeded.get(name);
     if (seeded !== undefined) {
@@ -103,6 +108,16 @@ export class Answers {
     if (this.signed !== null) return this.signed.document;
     const entries = [...this.#parts.seeder.seeded.values()].map(({ entry }) => entry);
     return JSON.stringify(unsignedManifest(entries, this.#parts.site.files));
+  }
+
+  /** A tarball that is offered, or a part of it. */
+  #tarball(request: IncomingMessage, response: ServerResponse, path: string): Reply {
+    const { repo, seeder, tarballs } = this.#parts;
+    const file = path.slice(TARBALLS_PATH.length + 1);
+    const found = [...seeder.seeded.values()].find(({ entry }) => entry.file === file);
+    if (found === undefined) return plain(404, 'no tarball of that name is offered');
+    const place = { path: tarballPath(repo, found.entry), sizeBytes: found.entry.size };
+    return tarballs.answer(request, response, place);
   }
 
   /** The key of an encrypted publication, for enrolled nodes alone. */
@@ -155,5 +170,8 @@ async function send(
   else if (bytes instanceof Uint8Array) response.end(bytes);
   // A file that has grown since is sent as long as it was said to be.
   else if (length === 0) response.end();
-  else await pipeline(createReadStream(bytes.path, { end: length - 1 }), response);
+  else {
+    const { path, begin = 0 } = bytes;
+    await pipeline(createReadStream(path, { start: begin, end: begin + length - 1 }), response);
+  }
 }

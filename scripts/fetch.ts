@@ -105,6 +105,7 @@ async function download(
   const store = await openStore(torrent, { path: draft, mode: 'resume', hashes: digests }, terminal.signal);
   const transfer = engine.join(torrent, store, store.have);
   transfer.addPeers(peers);
+  transfer.addWebSeeds(torrent.webSeeds);
   try {
     await watch(transfer, terminal);
   } catch (error) {

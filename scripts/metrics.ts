@@ -31,6 +31,8 @@ export interface MetricSources {
   readonly cluster: () => Cluster;
   readonly tracker: () => TrackerStats;
   readonly seeded: () => readonly SeededSight[];
+  /** Bytes of tarballs that nodes took by HTTP. */
+  readonly tarballBytes: () => number;
 }
 
 export class Metrics {
@@ -158,8 +160,17 @@ export class Metrics {
     });
   }
 
-  #addSwarm({ seeded, tracker }: MetricSources): void {
+  #addSwarm({ seeded, tarballBytes, tracker }: MetricSources): void {
     const registers = [this.#register];
+    new Counter({
+      name: 'swarmboot_tarballs_sent_bytes_total',
+      help: 'Bytes of tarballs that were sent by HTTP, to nodes whose swarms gave them nothing.',
+      registers,
+      collect() {
+        this.reset();
+        this.inc(tarballBytes());
+      },
+    });
     new Counter({
       name: 'swarmboot_first_seeder_sent_bytes_total',
       help: 'Payload that the first seeder has sent of a publication.',

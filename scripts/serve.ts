@@ -22,6 +22,7 @@ import { REPO_OPTION, readEntries } from './repository.ts';
 import type { ImageSource } from './runs.ts';
 import { describeSeeded, Seeder } from './seeder.ts';
 import { Site } from './site.ts';
+import { Tarballs } from './tarballs.ts';
 import { readAuthority, readServerCertificate, type ServerCertificate } from './tls.ts';
 import { TrackerServer } from './tracker.ts';
 import { Watch } from './watch.ts';
@@ -89,6 +90,7 @@ interface Parts {
   readonly doors: Doors;
   readonly certificate: ServerCertificate | null;
   readonly gate: Gate;
+  readonly tarballs: Tarballs;
   readonly log: LogFact;
 }
 
@@ -108,13 +110,13 @@ class ImageServer {
   #problem = 'the repository has not been read yet';
 
   private constructor(parts: Parts) {
-    const { repo, tracker, seeder, monitor, metrics, site, doors, certificate, gate, log } = parts;
+    const { repo, tracker, seeder, monitor, metrics, site, doors, certificate, gate } = parts;
     this.tracker = tracker;
     this.seeder = seeder;
     this.site = site;
     this.#monitor = monitor;
     const watch = new Watch({ monitor, metrics, problem: () => this.#problem });
-    this.#answers = new Answers({ repo, tracker, seeder, site, watch, doors, certificate, gate, log });
+    this.#answers = new Answers({ ...parts, watch });
     this.#repo = repo;
     this.#doors = doors;
     this.#certificate = certificate;
@@ -151,7 +153,9 @@ class ImageServer {
       opened.push(seeder);
       const monitor = await ClusterMonitor.open(repo, (name) => imageOf(seeder, name), say);
       opened.push({ stop: () => monitor.close() });
+      const tarballs = new Tarballs();
       const metrics = new Metrics({
+        tarballBytes: () => tarballs.sentBytes,
         cluster: () => monitor.cluster(),
         tracker: () => tracker.stats(),
         seeded: () => seeder.sights(),
@@ -160,8 +164,8 @@ class ImageServer {
       const gate = new Gate(enrolments, clock);
       await openGate(gate, repo);
       const doors = await Doors.open({ host, httpPort, httpsPort, certificate });
-      const parts = { repo, tracker, seeder, monitor, metrics, site, doors, certificate, gate, log };
-      return new ImageServer(parts);
+      const own = { repo, tracker, seeder, monitor, metrics, site, doors, certificate, gate, log };
+      return new ImageServer({ ...own, tarballs });
     } catch (error) {
       for (const part of opened) await part.stop();
       throw error;

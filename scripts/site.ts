@@ -35,7 +35,11 @@ import { SiteFiles } from './sitefiles.ts';
 export interface Reply {
   readonly status: number;
   readonly type: string;
-  readonly body: string | Uint8Array | { readonly path: string; readonly size: number };
+  /** `size` bytes of the file from `begin`, which is 0 unless it is given. */
+  readonly body:
+    | string
+    | Uint8Array
+    | { readonly path: string; readonly size: number; readonly begin?: number };
   readonly headers?: Readonly<Record<string, string>>;
 }
 

@@ -42,7 +42,7 @@ export function believing(etc: string, trust: string | null): string[] {
   return ['/usr/bin/unshare', ...mapped, ...apart, '/bin/sh', '-c', WITH_ETC, etc];
 }
 
-/** `trust`: the text of its trust.json; `launcher`: put before its command. It is killed when the test ends. */
+/** `trust`: the text of its trust.json, or none; `launcher`: put before its command. It is killed when the test ends. */
 export function startAgent(
   t: TestContext,
   {
@@ -52,7 +52,7 @@ export function startAgent(
     launcher = [],
   }: {
     readonly folder: string;
-    readonly trust: string;
+    readonly trust: string | null;
     readonly number?: number;
     readonly launcher?: readonly string[];
   },

@@ -164,17 +164,23 @@ describe('a bad network', () => {
   test('is looked at again for a minute, then parks the node with all that is wrong', async () => {
     const rooms = node();
     rooms.written = { bytes: MIB, ms: 2000 };
-    for (let i = 0; i < LOOKS; i++) rooms.faults.push([`ask ${TRACKER}`, new Error(`${TRACKER} was silent`)]);
+    for (let i = 0; i < LOOKS; i++) rooms.faults.push(['call 10.9.0.1', new Error('connect ECONNREFUSED')]);
     const error = await run(rooms);
-    parked(
-      error,
-      /no tracker answers: http:\/\/127\.0\.0\.1:1\/announce was silent; .*\n {2}\/dev\/vda writes/,
-    );
+    parked(error, /no peer can be called, .* connect ECONNREFUSED; .*\n {2}\/dev\/vda writes/);
     equal(rooms.asked.filter((what) => what === `ask ${TRACKER}`).length, LOOKS);
     equal(rooms.asked.filter((what) => what === 'try /dev/vda').length, 1);
-    match(notes(rooms)[0] ?? '', /no tracker answers: .*; looked at again in 2 s$/);
+    match(notes(rooms)[0] ?? '', /no peer can be called, .*; looked at again in 2 s$/);
     equal(notes(rooms)[1], 'check: no better; looked at again in 5 s');
     ok(!written(rooms));
+  });
+
+  test('without any tracker parks nobody: the image comes from the image server', async () => {
+    const rooms = node();
+    for (let i = 0; i < LOOKS; i++) rooms.faults.push([`ask ${TRACKER}`, new Error(`${TRACKER} was silent`)]);
+    await run(rooms);
+    match(notes(rooms).join('\n'), /warning: no tracker answers: .* by HTTP$/m);
+    equal(rooms.asked.filter((what) => what === `ask ${TRACKER}`).length, 1);
+    ok(written(rooms));
   });
 
   test('that has mended itself meanwhile parks nobody', async () => {
@@ -206,7 +212,7 @@ describe('a bad network', () => {
     const rooms = node();
     const ending = new AbortController();
     const reason = new SwarmbootError('interrupted', 'stopped by SIGTERM');
-    rooms.faults.push([`ask ${TRACKER}`, new Error('silent')]);
+    rooms.faults.push(['call 10.9.0.1', new Error('silent')]);
     const { tell } = rooms;
     rooms.tell = (event) => {
       tell(event);

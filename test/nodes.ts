@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { NO_CREDENTIALS } from '../agent/core/credentials.ts';
 import type { Limits } from '../agent/core/limits.ts';
 import type { Company } from '../agent/core/ports.ts';
 import type { Torrent } from '../agent/core/torrent.ts';
@@ -13,6 +14,7 @@ import { digests } from '../agent/io/digest.ts';
 import { PEERS_OPTIONS, Peers } from '../agent/io/peers.ts';
 import { openStore, type Store } from '../agent/io/store.ts';
 import { TrackerClient } from '../agent/io/tracker.ts';
+import { WebClient } from '../agent/io/web.ts';
 import { openWire } from '../agent/io/wire.ts';
 import type { Transfer } from '../agent/transfer.ts';
 import { TrackerServer } from '../scripts/tracker.ts';
@@ -36,6 +38,7 @@ export async function startEngine(test: Test, options: NodeOptions = {}): Promis
     peers: new Peers({ ...PEERS_OPTIONS, host: options.host ?? '127.0.0.1', port: 0 }),
     openWire,
     tracker: new TrackerClient({ timeoutMs: 2000 }),
+    web: new WebClient(NO_CREDENTIALS),
     clock: () => performance.now(),
     seed: randomBytes(4).readUInt32LE(),
     peerId: randomBytes(20),

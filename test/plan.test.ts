@@ -92,4 +92,20 @@ describe('a node', () => {
     // Where nothing is signed, torrents are believed like all else.
     assert.deepEqual((await plan(roomsOf(null))).image.torrent.announce, [[url]]);
   });
+
+  test('takes tarballs by HTTP from the image server alone, whatever a torrent names', async () => {
+    for (const rules of [null, {}]) {
+      const rooms = roomsOf(rules);
+      const { fetchTorrent } = rooms.catalog;
+      // The info dictionary comes last but one, and the list behind it.
+      rooms.catalog.fetchTorrent = async (server, entry) => {
+        const bytes = Buffer.from(await fetchTorrent(server, entry)).toString('latin1');
+        return Buffer.from(`${bytes.slice(0, -1)}8:url-list17:http://elsewhere/e`, 'latin1');
+      };
+      const { image, overrides } = await plan(rooms);
+      assert.deepEqual(image.torrent.webSeeds, ['http://elsewhere/image-debian.tar']);
+      assert.deepEqual(image.webSeeds, ['http://server:8080/tarballs/image-debian.tar']);
+      assert.deepEqual(overrides, []);
+    }
+  });
 });

@@ -46,6 +46,8 @@ export const FIELDS = {
   trackerSeeders: 1,
   trackerLeechers: 0,
   trackerProblem: null,
+  webSeedBytes: 0,
+  webSeedReason: null,
 } satisfies SwarmView;
 
 export function torrentBytes(name: string): Uint8Array {
@@ -243,6 +245,7 @@ export class FakeRooms implements Rooms {
     return {
       view: () => this.view,
       addPeers: () => {},
+      addWebSeeds: () => {},
       complete: fault === undefined ? Promise.resolve() : Promise.reject(fault[1]),
       front: async () => {},
       leave: async () => this.#ask(`leave ${name}`),

@@ -74,6 +74,7 @@ function start(store: StorePort, have: Bitfield, clock = () => 1000): Transfer {
     budget: new Budget(0),
     schedule: new AnnounceSchedule([], ANNOUNCE_LIMITS, () => 0),
     tracker: { announce: () => Promise.reject(new Error('no tracker')) },
+    web: { fetchRange: () => Promise.reject(new Error('no web server')) },
     peerId: new Uint8Array(20),
     port: 1,
     clock,

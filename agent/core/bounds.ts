@@ -77,6 +77,9 @@ const TABLE = {
   replyPeers: bound(21, "peers in a tracker's reply", 1000, '', 'the rest is ignored'),
   redirects: bound(21, 'redirects in a row, on one host', 3, '', 'refused'),
   trackers: bound(21, 'trackers of a torrent', 64, '', 'the rest is ignored'),
+  webSeeds: bound(21, 'web seeds of a torrent', 16, '', 'the rest is ignored'),
+  webSilentMs: bound(21, 'until a web seed sends something', 10_000, 'ms', 'counts as failed'),
+  webBusyMs: bound(21, 'how long a web seed may ask to be left alone', 60_000, 'ms', 'is asked sooner'),
 
   messageOfNodeBytes: bound(24, 'the report of a node', 256 * KIB, 'bytes', 'cut, or refused'),
   logLines: bound(24, 'lines of its log in it', 1000, '', 'cut, or refused'),

@@ -51,6 +51,9 @@ export const SITE_PATH =
   /^(?:layouts\/[A-Za-z0-9][A-Za-z0-9._-]{0,127}\.json|scripts\/(?:pre-install|main-install|post-install)\/\d\d[A-Za-z0-9][A-Za-z0-9_-]{0,127}\.[A-Za-z0-9][A-Za-z0-9._-]{0,127})$/;
 export const SITE_FILE_BYTES_MAX = BOUNDS.siteFileBytes;
 
+/** Below an image server: the tarballs, by the names of their files. */
+export const TARBALLS_PATH = 'tarballs/';
+
 /** What a catalog entry may be called. */
 export const ENTRY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 const FILE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,254}$/;

@@ -69,8 +69,12 @@ export class Download {
     if (taken === 0 && this.#isTimeToRepeat(now)) {
       this.#picker.pickAgain(peer.field, Math.min(room, REPEAT_BLOCKS), (key) => peer.asked.has(key), picked);
     }
-    if (picked.length === 0) return;
-    if (peer.asked.size === 0) peer.waitingSince = now;
+    this.ask(peer, picked, now, commands);
+  }
+
+  /** Asks for what the picker has chosen. */
+  ask(peer: Peer, picked: readonly Stretch[], now: Ms, commands: SwarmCommand[]): void {
+    if (picked.length > 0 && peer.asked.size === 0) peer.waitingSince = now;
     for (const { piece, begin, length } of picked) {
       const first = this.#picker.key(piece, begin / BLOCK_BYTES);
       const blocks = Math.ceil(length / BLOCK_BYTES);

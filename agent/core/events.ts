@@ -3,6 +3,7 @@
 // once and never again.
 
 import type { AnnounceEvent, AnnounceReply, PeerAddress } from './tracker.ts';
+import type { Ms } from './units.ts';
 
 /** A stretch of one piece: a block, or several whole blocks in a row. */
 export interface Stretch {
@@ -47,6 +48,13 @@ export type SwarmEvent =
   | { type: 'sent'; slot: number; bytes: number }
   | { type: 'announced'; url: string; reply: AnnounceReply }
   | { type: 'announceFailed'; url: string; reason: string }
+  /** URLs of web seeds (BEP 19), to be tried in this order when the swarm does not give. */
+  | { type: 'webSeedsFound'; urls: readonly string[] }
+  /** The answer to `openWebSeed`. From here on `slot` names it, in orders to request and to drop, and in blocks. */
+  | { type: 'webSeedOpened'; slot: number }
+  /** It answers a request with nothing good; its open requests are rejected, as events. `busyMs`: it only has no place now
+   * and asks for so much patience; null: it failed. */
+  | { type: 'webSeedFailed'; slot: number; reason: string; busyMs: Ms | null }
   /** Serve what was promised, take nothing new, say goodbye. */
   | { type: 'leave' };
 
@@ -80,6 +88,8 @@ export type SwarmCommand =
   /** The piece's buffer may be used for something else. */
   | { type: 'forget'; piece: number }
   | ({ type: 'announce' } & Announce)
+  /** Content is to be had by HTTP from there; answer with webSeedOpened at once. `reason`: why it is used. */
+  | { type: 'openWebSeed'; url: string; reason: string }
   /** Every piece is written. Once. */
   | { type: 'complete' }
   /** After `leave`: nothing is left to do. Once. */

@@ -58,6 +58,21 @@ export interface Limits {
   readonly sendMinBytes: number;
   readonly sendMaxBytes: number;
   readonly sendMs: Ms;
+  /**
+   * No block of a peer for so long, or no whole piece for so long and less than that rate: content is taken from a web seed
+   * too (BEP 19). Of large pieces a slow link brings many at once, and none whole for minutes.
+   */
+  readonly starvedMs: Ms;
+  readonly starvedOfPiecesMs: Ms;
+  readonly starvedBytesPerSec: number;
+  /** Asked of a web seed at once: so many requests, each of whole pieces in a row of so many bytes together, or of one. */
+  readonly webRequests: number;
+  readonly webRequestBytes: number;
+  /** A web seed that has no place, or fails, is asked again after so long; twice as long each time, up to the most. */
+  readonly webRetryMs: Ms;
+  readonly webRetryMaxMs: Ms;
+  /** What others may be fetching there at this moment is waited for, for up to so long. */
+  readonly webLeapMs: Ms;
   /** A leaving node serves what it has promised for at most so long, then waits as long for its goodbye. */
   readonly leaveMs: Ms;
 }
@@ -96,5 +111,13 @@ export const LIMITS: Limits = {
   sendMinBytes: 64 * KIB,
   sendMaxBytes: MIB,
   sendMs: 20,
+  starvedMs: 15_000,
+  starvedOfPiecesMs: 120_000,
+  starvedBytesPerSec: 16 * KIB,
+  webRequests: 2,
+  webRequestBytes: 512 * KIB,
+  webRetryMs: 1000,
+  webRetryMaxMs: 30_000,
+  webLeapMs: 1000,
   leaveMs: 5000,
 };

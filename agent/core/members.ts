@@ -39,6 +39,10 @@ export class Members {
     return this.#bySlot.values();
   }
 
+  slots(): number[] {
+    return [...this.#bySlot.keys()];
+  }
+
   add(peer: Peer): void {
     this.#bySlot.set(peer.slot, peer);
   }

@@ -46,8 +46,9 @@ export function parseTorrent(bytes: Uint8Array, hashes: Hashes): Torrent {
   return believing(() => {
     const root = expectKind(decode(bytes), 'dict', 'the torrent');
     const info = requiredField(root, 'info', 'dict');
-    const layers = optionalField(root, 'piece layers', 'dict');
-    return torrentOf(info, bytes.subarray(info.begin, info.end), hashes, announceOf(root), layersOf(layers));
+    const layers = layersOf(optionalField(root, 'piece layers', 'dict'));
+    const torrent = torrentOf(info, bytes.subarray(info.begin, info.end), hashes, announceOf(root), layers);
+    return { ...torrent, webSeeds: webSeedsOf(root, torrent.name) };
   });
 }
 
@@ -119,6 +120,7 @@ function torrentOf(
     files,
     private: optionalField(info, 'private', 'integer')?.value === 1n,
     announce,
+    webSeeds: [],
     infoBytes,
     infoHashV1: pieces === null ? null : hashes.sha1(infoBytes),
     infoHashV2: tree === null ? null : hashes.sha256(infoBytes),
@@ -199,6 +201,22 @@ function announceOf(root: BencodeDict): string[][] {
 
 function tierOf(node: BencodeNode): readonly BencodeNode[] {
   return expectKind(node, 'list', 'a tier of "announce-list"').items;
+}
+
+/** `url-list` (BEP 19): one URL or several. One that ends with a slash is that of the folder. */
+function webSeedsOf(root: BencodeDict, name: string): string[] {
+  const field = root.entries.get('url-list');
+  if (field === undefined) return [];
+  return (field.kind === 'list' ? field.items : [field])
+    .map((url) => textOf(expectKind(url, 'bytes', 'a web seed'), 'a web seed'))
+    .map((url) => (url.endsWith('/') ? `${url}${encodeURIComponent(name)}` : url))
+    .filter(isWebSeedUrl)
+    .slice(0, BOUNDS.webSeeds);
+}
+
+/** True for an HTTP URL of a plain file: who writes torrents must not have others ask some program something. */
+function isWebSeedUrl(url: string): boolean {
+  return /^https?:\/\/[!-~]{1,2000}$/.test(url) && !/[?#@]/.test(url);
 }
 
 /** True for a tracker URL of a kind that we speak: `http:`, `https:` or `udp:`, without spaces or control characters. */

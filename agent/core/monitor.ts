@@ -3,6 +3,7 @@
 // are done elsewhere.
 
 import { BOUNDS } from './bounds.ts';
+import { FALLBACK_STEPS, type Fallback, NO_FALLBACK } from './fallback.ts';
 import { boundText, Fields } from './fields.ts';
 import { boundInventory, type Inventory, readInventory } from './inventory.ts';
 import { type NodeReport, plainText, STAGES, type StageName } from './report.ts';
@@ -233,6 +234,9 @@ function readReport(value: unknown): NodeReport {
     uploadedBytes: fields.amount('uploadedBytes'),
     wastedBytes: fields.amount('wastedBytes'),
     hashFailures: fields.amount('hashFailures'),
+    // Records that were kept before there was a choice say nothing of it.
+    webSeedBytes: fields.raw('webSeedBytes') === undefined ? 0 : fields.amount('webSeedBytes'),
+    fallback: fields.raw('fallback') === undefined ? NO_FALLBACK : readFallback(fields.raw('fallback')),
     retries: fields.amount('retries'),
     busyPercent: fields.amount('busyPercent', 0, 100),
     diskBytesPerSec: fields.orNull('diskBytesPerSec', () => fields.amount('diskBytesPerSec')),
@@ -246,9 +250,15 @@ function readReport(value: unknown): NodeReport {
   };
 }
 
+function readFallback(value: unknown): Fallback {
+  const fields = new Fields(value, 'the fallback');
+  return { step: fields.oneOf('step', FALLBACK_STEPS), reason: fields.text('reason', LINE_MAX) };
+}
+
 function boundReport(report: NodeReport): NodeReport {
   return {
     ...report,
+    fallback: { ...report.fallback, reason: boundText(report.fallback.reason, LINE_MAX) },
     pool: report.pool === null ? null : boundText(report.pool, LINE_MAX),
     errors: report.errors.slice(-ERRORS_MAX).map((error) => boundText(error, LINE_MAX)),
   };

@@ -85,9 +85,9 @@ export class Picker {
     this.#availability[piece]!++;
   }
 
-  /** One peer at most is known to have it. */
-  isRare(piece: number): boolean {
-    return this.#availability[piece]! <= 1;
+  /** How many connected peers have it, as far as known. */
+  holders(piece: number): number {
+    return this.#availability[piece]!;
   }
 
   /** A connected peer's whole bitfield came (+1) or went (-1). */
@@ -118,9 +118,7 @@ export class Picker {
         if (left === 0) return blocks;
         if (active.freeBlocks === 0) continue;
         if (active.owner === slot || (active.owner === -1 && field.has(active.piece))) {
-          if (active.sole && active.sender !== slot) this.#restart(active);
-          active.owner = slot;
-          active.sender = slot;
+          this.#takeOver(active, slot);
           left -= this.#ask(active, left, out);
         }
       }
@@ -144,6 +142,21 @@ export class Picker {
       }
     }
     return blocks - left;
+  }
+
+  /** Some of it may be asked of somebody new, for nobody is at it; with `ownedToo`, or somebody who gives nothing. */
+  isIdle(piece: number, ownedToo: boolean): boolean {
+    if (this.#have.has(piece)) return false;
+    const active = this.#active.get(piece);
+    if (active === undefined) return this.#active.size < this.#activeMax;
+    return active.freeBlocks > 0 && (ownedToo || active.owner === -1);
+  }
+
+  /** Marks all free blocks of an idle piece as asked of `slot`, and adds them to `out`. */
+  pickWhole(slot: number, piece: number, out: Stretch[]): void {
+    const active = this.#active.get(piece) ?? this.#begin(piece, slot);
+    this.#takeOver(active, slot);
+    this.#ask(active, active.state.length, out);
   }
 
   /** Every missing block has been asked of somebody. */
@@ -266,6 +279,12 @@ export class Picker {
   #giveUp(piece: number): void {
     this.#end(piece);
     this.#stranded.push(piece);
+  }
+
+  #takeOver(active: ActivePiece, slot: number): void {
+    if (active.sole && active.sender !== slot) this.#restart(active);
+    active.owner = slot;
+    active.sender = slot;
   }
 
   /** A single-source piece changes hands: what the former owner sent, or was asked for, does not count. */

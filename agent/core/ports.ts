@@ -4,6 +4,7 @@
 import type { Bitfield } from './bitfield.ts';
 import type { Stretch } from './events.ts';
 import type { AnnounceReply, AnnounceRequest, PeerAddress } from './tracker.ts';
+import type { Ms } from './units.ts';
 
 /** Blocks of one piece, read from disk and already framed as BEP 3 `piece` messages: one buffer, one socket write. */
 export interface Frame {
@@ -151,6 +152,26 @@ export type OpenWire = (link: Link, self: Self, subject: Subject | null, listene
 /** Talks to trackers. Rejects with an Error whose message says what the tracker did wrong. */
 export interface TrackerPort {
   announce(request: AnnounceRequest, signal: AbortSignal): Promise<AnnounceReply>;
+}
+
+/** Some bytes of a file that a web server has. */
+export interface WebRange {
+  /** http or https. */
+  readonly url: string;
+  /** Bytes of the whole file. */
+  readonly sizeBytes: number;
+  readonly begin: number;
+  readonly length: number;
+}
+
+/** Gets content by HTTP (BEP 19). */
+export interface WebPort {
+  /**
+   * Gives the bytes of the range to `take`, in order; a chunk is valid only until `take` returns. Resolves when all have
+   * come (with null), or when the server has no place now, with how long it wants to be left alone, in ms. Rejects with an
+   * Error that says what the server did wrong, or with the signal's reason.
+   */
+  fetchRange(range: WebRange, take: (chunk: Uint8Array) => void, signal: AbortSignal): Promise<Ms | null>;
 }
 
 /** One log line: a fact, as a short name and its values. */

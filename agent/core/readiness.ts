@@ -30,6 +30,8 @@ export interface NetworkFacts {
   readonly trackers: readonly Outcome[];
   /** Peers that trackers named, called once each. */
   readonly peers: readonly Outcome[];
+  /** The image is to be had by HTTP, too. */
+  readonly webSeed: boolean;
 }
 
 export interface MemoryFacts {
@@ -71,7 +73,8 @@ export function bootLink(links: readonly LinkSight[], { device, mac }: Lease): L
 }
 
 /** What is wrong with the network. */
-export function judgeNetwork({ link, server, small, large, trackers, peers }: NetworkFacts): Finding[] {
+export function judgeNetwork(facts: NetworkFacts): Finding[] {
+  const { link, server, small, large } = facts;
   const findings = link === null ? [] : judgeLink(link);
   if ('fault' in small) {
     findings.push(
@@ -85,21 +88,29 @@ export function judgeNetwork({ link, server, small, large, trackers, peers }: Ne
       ),
     );
   }
+  return [...findings, ...judgeSwarm(facts)];
+}
+
+/** What keeps this node from the others is fatal; that there are none as yet is not while the image server has the image. */
+function judgeSwarm({ small, trackers, peers, webSeed }: NetworkFacts): Finding[] {
+  const alone = (text: string) =>
+    webSeed && 'ms' in small
+      ? warning(`${text}; until then the image comes from the image server by HTTP`)
+      : fatal(text);
   const silent = trackers.flatMap((outcome) => ('fault' in outcome ? outcome.fault : []));
   if (silent.length === trackers.length) {
     const list = silent.length === 0 ? 'the torrent of the image names none' : silent.join('; ');
-    findings.push(
-      fatal(
+    return [
+      alone(
         `no tracker answers: ${list}; look whether "swarmboot serve" runs, and that its tracker's port (6969) is open`,
       ),
-    );
-    return findings;
+    ];
   }
-  for (const fault of silent) findings.push(warning(`${fault}; the other trackers answer; open its port`));
+  const findings = silent.map((fault) => warning(`${fault}; the other trackers answer; open its port`));
   const deaf = peers.flatMap((outcome) => ('fault' in outcome ? outcome.fault : []));
   if (peers.length === 0) {
     findings.push(
-      fatal('the tracker knows nobody who has the image; look whether a seeder runs ("swarmboot serve")'),
+      alone('the tracker knows nobody who has the image; look whether a seeder runs ("swarmboot serve")'),
     );
   } else if (deaf.length === peers.length) {
     findings.push(

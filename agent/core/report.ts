@@ -2,6 +2,7 @@
 // and how people read both. Decides nothing; sending and printing are done elsewhere.
 
 import type { ErrorCode } from './errors.ts';
+import { type Fallback, fallbackOf } from './fallback.ts';
 import type { SeedWaitSight } from './seedwait.ts';
 import { formatBytes, formatDuration, formatRate, type Ms } from './units.ts';
 import type { SwarmView } from './view.ts';
@@ -58,6 +59,10 @@ export interface NodeReport {
   /** Payload that was thrown away. */
   readonly wastedBytes: number;
   readonly hashFailures: number;
+  /** Bytes that came by HTTP. */
+  readonly webSeedBytes: number;
+  /** By what it gets its image now, and why not by something better. */
+  readonly fallback: Fallback;
   /** How often a stage was tried again. */
   readonly retries: number;
   /** Of all processors together, on average since the install began. */
@@ -111,6 +116,7 @@ export type InstallEvent =
     }
   /** A command that is run, or a line that it wrote: for the log, not for the console. */
   | { readonly fact: 'command'; readonly text: string }
+  | ({ readonly fact: 'fallback' } & Fallback)
   | { readonly fact: 'leaving'; readonly reason: string; readonly uploadedBytes: number }
   | { readonly fact: 'installed'; readonly ms: Ms }
   | ({ readonly fact: 'report' } & NodeReport);
@@ -143,6 +149,8 @@ export function foldReport(
     uploadedBytes: sumViews((view) => view.uploadedBytes),
     wastedBytes: sumViews((view) => view.wastedBytes),
     hashFailures: sumViews((view) => view.hashFailures),
+    webSeedBytes: sumViews((view) => view.webSeedBytes),
+    fallback: fallbackOf(views),
     peers: sumViews((view) => view.peers),
     seeders: sumViews((view) => view.seedersConnected),
     leechers: sumViews((view) => view.leechersConnected),
@@ -169,10 +177,12 @@ export function foldSight(views: readonly SwarmView[]): SeedWaitSight {
   };
 }
 
-/** One line for people: stage, percent, bytes, rates, peers, time left; without peers, also what may be the reason. */
+/** One line for people: stage, percent, bytes, rates, peers, time left; below the swarm or without peers, also why. */
 export function formatReportLine(report: NodeReport): string {
   const bytes = `${formatBytes(report.bytesVerified)} of ${formatBytes(report.bytesTotal)}`;
-  const trouble = report.peers === 0 ? (report.errors.at(-1) ?? '') : '';
+  const { step, reason } = report.fallback;
+  const lonely = report.peers === 0 ? (report.errors.at(-1) ?? '') : '';
+  const trouble = step === 'swarm' ? lonely : `${step}: ${reason}`;
   const left = report.leftMs === null ? '' : `  left ${formatDuration(report.leftMs)}`;
   return (
     `${report.stage.padEnd(13)} ${String(report.percent).padStart(3)} %  ${bytes}` +
@@ -221,6 +231,8 @@ function linesOf(event: InstallEvent): string[] {
       ];
     case 'command':
       return [];
+    case 'fallback':
+      return [`the image comes by: ${event.step}${event.reason === '' ? '' : ` (${event.reason})`}`];
     case 'leaving':
       return [`leaving the swarm, ${formatBytes(event.uploadedBytes)} given: ${event.reason}`];
     case 'installed':

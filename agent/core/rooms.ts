@@ -25,6 +25,8 @@ export interface TransferRoom {
   view(): SwarmView;
   /** Addresses to be tried besides those that trackers give. */
   addPeers(addresses: readonly PeerAddress[]): void;
+  /** URLs of the whole file, to be tried in this order when the swarm does not give (BEP 19). */
+  addWebSeeds(urls: readonly string[]): void;
   /** Resolves when every piece is verified and written; rejects when the store fails. */
   readonly complete: Promise<void>;
   /** Resolves once the first `bytes` of the file are verified and written. */

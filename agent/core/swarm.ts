@@ -3,11 +3,12 @@
 // none of them owns: who is connected, whether we are done, and how a goodbye goes.
 
 import type { AnnounceSchedule } from './announce.ts';
-import { Bitfield } from './bitfield.ts';
+import type { Bitfield } from './bitfield.ts';
 import type { Budget } from './budget.ts';
 import { Download } from './download.ts';
 import { assert } from './errors.ts';
 import type { Stretch, SwarmCommand, SwarmEvent } from './events.ts';
+import { Holdings } from './holdings.ts';
 import { Hunger } from './hunger.ts';
 import { gainInterest, loseInterest } from './interest.ts';
 import type { Limits } from './limits.ts';
@@ -20,6 +21,7 @@ import { pieceSize, type Torrent } from './torrent.ts';
 import type { Ms } from './units.ts';
 import { Upload } from './upload.ts';
 import { type SwarmView, Tally, viewOf } from './view.ts';
+import { WebSeeding } from './webseed.ts';
 
 export interface SwarmOptions {
   readonly torrent: Torrent;
@@ -45,6 +47,8 @@ export class Swarm {
   readonly #members: Members;
   readonly #showing: Showing;
   readonly #hunger: Hunger;
+  readonly #holdings: Holdings;
+  readonly #web: WebSeeding;
   #commands: SwarmCommand[] = [];
   #now: Ms = 0;
   readonly #tally = new Tally();
@@ -67,6 +71,9 @@ export class Swarm {
     this.#upload = new Upload(torrent, have, options.budget, limits);
     this.#members = new Members(options.peerId, limits, rng);
     this.#showing = new Showing(have, torrent.pieceLength, limits, rng);
+    this.#holdings = new Holdings(have, this.#picker, this.#showing, this.#hunger);
+    const parts = { picker: this.#picker, download: this.#download, members: this.#members };
+    this.#web = new WebSeeding({ torrent, have, limits, rng, ...parts });
   }
 
   /** The only way in. `now` never runs backwards. */
@@ -91,9 +98,17 @@ export class Swarm {
       case 'announceFailed':
         this.#announcing = false;
         return this.#schedule.failed(event.url, event.reason, now);
+      case 'webSeedsFound':
+        return this.#web.found(event.urls, now);
+      case 'webSeedOpened':
+        return this.#web.opened(event.slot, now);
+      case 'webSeedFailed':
+        return this.#web.failed(event.slot, event.busyMs, now, this.#commands);
       case 'leave':
         return this.#leave();
     }
+    const web = this.#web.get(event.slot);
+    if (web !== undefined && event.type !== 'peerGone') return this.#peerSaid(web, event);
     const peer = this.#members.get(event.slot);
     if (peer === undefined) return;
     peer.heardAt = now;
@@ -126,15 +141,16 @@ export class Swarm {
       this.#schedule.deadline(),
     );
     if (this.#state === 'leaving') return Math.min(next, this.#leaveBy);
+    const web = this.#web.deadline(this.#now);
     const round = this.#members.size > 0 ? this.#nextRoundAt : Number.POSITIVE_INFINITY;
     const call = this.#calling ? this.#members.deadline() : Number.POSITIVE_INFINITY;
-    return Math.min(next, round, call, this.#showing.deadline());
+    return Math.min(next, round, call, web, this.#showing.deadline());
   }
 
   /** Whether the block that is just coming in is to be kept: the one question that cannot wait for `take`. */
   accepts(slot: number, stretch: Stretch): boolean {
-    const peer = this.#members.get(slot);
-    return peer !== undefined && this.#download.accepts(peer, stretch);
+    const giver = this.#members.get(slot) ?? this.#web.get(slot);
+    return giver !== undefined && this.#download.accepts(giver, stretch);
   }
 
   /** To a new peer we look like one that only uploads (BEP 21). */
@@ -143,7 +159,8 @@ export class Swarm {
   }
 
   view(now: Ms): SwarmView {
-    return viewOf(this.#torrent, this.#have, this.#members.all(), this.#schedule, this.#tally, now);
+    const parts = { schedule: this.#schedule, tally: this.#tally, web: this.#web.sight };
+    return viewOf(this.#torrent, this.#have, this.#members.all(), parts, now);
   }
 
   #peerConnected(event: Extract<SwarmEvent, { type: 'peerConnected' }>): void {
@@ -181,11 +198,11 @@ export class Swarm {
         peer.interested = event.type === 'interested';
         return this.#rechoke(false);
       case 'had':
-        return this.#had(peer, event.piece);
+        return this.#learnt(peer, this.#holdings.had(peer, event.piece, this.#now));
       case 'fieldArrived':
-        return this.#fieldArrived(peer, Bitfield.parse(event.bytes, this.#torrent.pieceCount));
+        return this.#learnt(peer, this.#holdings.field(peer, event.bytes, this.#now));
       case 'hadAll':
-        return this.#fieldArrived(peer, Bitfield.full(this.#torrent.pieceCount));
+        return this.#learnt(peer, this.#holdings.all(peer, this.#now));
       case 'heard':
         return;
       case 'extended':
@@ -227,36 +244,10 @@ export class Swarm {
     if (this.#state === 'here' && !this.#have.isFull) this.#schedule.hurry(this.#now);
   }
 
-  #had(peer: Peer, piece: number): void {
-    if (piece >= this.#torrent.pieceCount)
-      return this.#drop(peer, `has piece ${piece} of ${this.#torrent.pieceCount}`);
-    peer.fieldKnown = true;
-    if (!peer.field.set(piece)) return;
-    this.#picker.gained(piece);
-    this.#showing.seen(piece, this.#now);
-    if (!this.#have.has(piece)) {
-      peer.useful++;
-      this.#updateInterest(peer);
-      if (this.#picker.canAsk(piece)) this.#hunger.feed(peer);
-    } else if (peer.isSeeder) this.#updateInterest(peer);
-  }
-
-  #fieldArrived(peer: Peer, field: Bitfield | null): void {
-    if (field === null) return this.#drop(peer, 'sent a bitfield of the wrong size or with spare bits set');
-    if (peer.fieldKnown) {
-      // aria2 sends its bitfield again where that is shorter than a `have` for each new piece.
-      for (let piece = 0; piece < field.length; piece++) if (field.has(piece)) this.#had(peer, piece);
-      return;
-    }
-    peer.fieldKnown = true;
-    peer.field = field;
-    this.#picker.counted(field, 1);
-    for (let piece = 0; piece < field.length; piece++) {
-      if (!field.has(piece)) continue;
-      this.#showing.seen(piece, this.#now);
-      if (!this.#have.has(piece)) peer.useful++;
-    }
-    this.#updateInterest(peer);
+  /** What a peer has is in our books, unless it was wrong. */
+  #learnt(peer: Peer, fault: string | null): void {
+    if (fault !== null) this.#drop(peer, fault);
+    else this.#updateInterest(peer);
   }
 
   #extended(peer: Peer, event: Extract<SwarmEvent, { type: 'extended' }>): void {
@@ -271,6 +262,7 @@ export class Swarm {
   #blockArrived(peer: Peer, event: Stretch): void {
     this.#tally.received(event.length, this.#now);
     this.#hunger.served(peer);
+    this.#web.gave(peer, this.#now);
     const whole = this.#download.arrived(peer, event, this.#members.all(), this.#now, this.#commands);
     if (whole) this.#commands.push({ type: 'check', piece: event.piece });
   }
@@ -281,8 +273,10 @@ export class Swarm {
     this.#tally.wastedBytes += pieceSize(this.#torrent, piece);
     this.#commands.push({ type: 'forget', piece });
     const sources = this.#picker.failed(piece);
-    const guilty = sources.length === 1 ? this.#members.get(sources[0]!) : undefined;
-    if (guilty !== undefined) {
+    const sole = sources.length === 1 ? sources[0]! : -1;
+    const guilty = this.#members.get(sole);
+    if (guilty === undefined) this.#web.bans(sole, piece, this.#commands);
+    else {
       this.#members.ban(guilty);
       this.#drop(guilty, `sent bytes of piece ${piece} that fail its hash`, true);
     }
@@ -293,8 +287,10 @@ export class Swarm {
     const fresh = this.#have.set(piece);
     assert(fresh, 'a piece is written once');
     const sources = this.#picker.finished(piece).filter((slot) => this.#members.get(slot) !== undefined);
-    // Nobody else can tell a first seeder that the piece is out.
-    const waiting = this.#picker.isRare(piece) ? sources : [];
+    if (sources.length > 0) this.#web.gained(this.#now);
+    // Nobody else can tell a first seeder that the piece is out, or those that may ask the same web seed for it.
+    const fromWeb = sources.length === 0 && this.#web.sight.reason !== null;
+    const waiting = fromWeb ? this.#members.slots() : this.#picker.holders(piece) <= 1 ? sources : [];
     this.#showing.gained(piece, waiting, this.#download.bestBytesPerSec, this.#commands);
     this.#commands.push({ type: 'forget', piece });
     for (const peer of this.#members.all()) {
@@ -327,6 +323,7 @@ export class Swarm {
     const { asked, givers } = this.#hunger.take();
     for (const peer of asked) this.#download.fill(peer, givers, this.#now, this.#commands);
     this.#download.waveDone(this.#now);
+    this.#web.fill(this.#now, this.#commands);
   }
 
   #housekeeping(): void {
@@ -374,6 +371,8 @@ export class Swarm {
 
   /** Closes a connection; `peerGone` for it will find nobody. */
   #drop(peer: Peer, reason: string, ban = false): void {
+    if (this.#web.get(peer.slot) !== undefined)
+      return this.#web.failed(peer.slot, null, this.#now, this.#commands);
     this.#commands.push({ type: 'drop', slot: peer.slot, reason, ban });
     this.#peerGone(peer);
   }
@@ -384,6 +383,7 @@ export class Swarm {
     this.#leaveBy = this.#now + this.#limits.leaveMs;
     this.#schedule.stop(this.#now);
     for (const peer of this.#members.all()) this.#download.releaseAll(peer);
+    this.#web.stop('leaving', this.#commands);
   }
 
   #finishLeaving(): void {

@@ -33,6 +33,8 @@ export interface Torrent {
   readonly private: boolean;
   /** Tracker URLs by tier (BEP 12). */
   readonly announce: readonly (readonly string[])[];
+  /** URLs under which the content lies as files (BEP 19), as far as they may be asked. */
+  readonly webSeeds: readonly string[];
   /** The raw bytes of the info dictionary: what the info hashes are taken over, and what ut_metadata sends. */
   readonly infoBytes: Uint8Array;
   /** 20 bytes, SHA-1 of infoBytes; null for a v2-only torrent. */

@@ -6,6 +6,7 @@ import { Meter } from './meter.ts';
 import type { Peer } from './peer.ts';
 import { pieceSize, type Torrent } from './torrent.ts';
 import type { Ms } from './units.ts';
+import type { WebSeedSight } from './webseed.ts';
 
 /** Counts and rates of a swarm, for reports, tests and the decision to leave. */
 export interface SwarmView {
@@ -28,6 +29,10 @@ export interface SwarmView {
   readonly trackerLeechers: number | null;
   /** What the trackers last did wrong; null when the last announce went well. */
   readonly trackerProblem: string | null;
+  /** Of the bytes downloaded, those that came from web seeds (BEP 19). */
+  readonly webSeedBytes: number;
+  /** Why a web seed is in use, or was when the download ended; null: none is. */
+  readonly webSeedReason: string | null;
 }
 
 /** Bytes of the pieces that are not in `have`. */
@@ -80,8 +85,7 @@ export function viewOf(
   torrent: Torrent,
   have: Bitfield,
   connected: Iterable<Peer>,
-  schedule: AnnounceSchedule,
-  tally: Tally,
+  { schedule, tally, web }: { schedule: AnnounceSchedule; tally: Tally; web: WebSeedSight },
   now: Ms,
 ): SwarmView {
   const peers = [...connected];
@@ -102,5 +106,7 @@ export function viewOf(
     trackerSeeders: schedule.seeders,
     trackerLeechers: schedule.leechers,
     trackerProblem: schedule.problem,
+    webSeedBytes: web.bytes,
+    webSeedReason: web.reason,
   };
 }

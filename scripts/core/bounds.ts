@@ -40,6 +40,21 @@ const TABLE = {
   addressConnections: bound(29, 'of these, from one address', 8192, '', 'hung up on'),
   requestsPerSec: bound(29, 'requests of one address in a second', 1000, '', 'refused: 429'),
   requestsAtOnce: bound(29, 'of these, at once', 5000, '', 'refused: 429'),
+  tarballAnswers: bound(
+    29,
+    'tarballs, or parts of them, that are sent by HTTP at once',
+    32,
+    '',
+    'refused: 503',
+  ),
+  tarballAnswersPerAddress: bound(29, 'of these, to one address', 16, '', 'refused: 503'),
+  tarballBytesPerSec: bound(
+    29,
+    'bytes in a second that such an answer is waited for, after ten seconds',
+    64 * KIB,
+    'bytes',
+    'who takes less is hung up on',
+  ),
   askers: bound(29, 'addresses whose requests are counted', 20_000, '', 'the oldest is forgotten'),
 } as const satisfies Readonly<Record<string, Bound>>;
 

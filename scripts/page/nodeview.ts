@@ -1,6 +1,7 @@
 // One machine: where it stands, its stages along a line of time, its rates, its log, and what it is made of.
 
 import type { StageBegin } from '../../agent/core/monitor.ts';
+import type { NodeReport } from '../../agent/core/report.ts';
 import type { NodeDetail } from '../core/cluster.ts';
 import { NODE_CURVES } from '../core/run.ts';
 import { Chart } from './chart.ts';
@@ -100,6 +101,7 @@ export class NodeView implements View {
       rows.push(
         ['verified', `${formatBytes(report.bytesVerified)} of ${formatBytes(report.bytesTotal)}`],
         ['written', formatBytes(report.bytesWritten)],
+        ['comes by', comesBy(report)],
         ['given to others', formatBytes(report.uploadedBytes)],
         ['now', `${formatRate(node.downBytesPerSec)} down, ${formatRate(node.upBytesPerSec)} up`],
         ['peers', `${report.peers}, ${report.seeders} of them seeders`],
@@ -144,6 +146,12 @@ export class NodeView implements View {
 }
 
 /** A bar for each stage, as long as it took, and the same as a table. */
+/** By what the image comes, and why not by something better; what came by HTTP. */
+function comesBy({ fallback: { step, reason }, webSeedBytes }: NodeReport): string {
+  const why = reason === '' ? '' : ` (${reason})`;
+  return `${step}${why}${webSeedBytes === 0 ? '' : `; ${formatBytes(webSeedBytes)} by HTTP`}`;
+}
+
 function timeline(stages: readonly StageBegin[], elapsedMs: number | null): HTMLElement {
   if (stages.length === 0) return el('p', { class: 'quiet' }, 'No install of it is known.');
   const endMs = Math.max(elapsedMs ?? 0, stages.at(-1)!.atMs + 1);

@@ -314,6 +314,8 @@ export class SimNode {
       case 'left':
         this.leftAtMs = this.#world.now;
         return;
+      case 'openWebSeed':
+        throw new Error('nobody here is told of web seeds');
     }
     const pipe = this.pipes[command.slot];
     if (pipe === undefined) return;

@@ -35,6 +35,7 @@ export function blankTorrent(length: number, pieceLength: number): Torrent {
     files: [{ path: ['blank'], offset: 0, length, pad: false }],
     private: true,
     announce: [['http://tracker/announce']],
+    webSeeds: [],
     infoBytes: new Uint8Array(),
     infoHashV1: new Uint8Array(20),
     infoHashV2: null,

@@ -48,6 +48,8 @@ export const REPORT: NodeReport = {
   uploadedBytes: 7,
   wastedBytes: 0,
   hashFailures: 0,
+  webSeedBytes: 0,
+  fallback: { step: 'swarm', reason: '' },
   retries: 1,
   busyPercent: 37,
   diskBytesPerSec: 300e6,

@@ -100,6 +100,24 @@ describe('good torrents', () => {
     const torrent = parse(torrentWith(v1Info(), { announce: 'http://z/announce', 'announce-list': tiers }));
     assert.deepEqual(torrent.announce, [['http://a/announce'], ['udp://c:1/announce']]);
   });
+
+  test('web seeds are plain files by HTTP, one or several; of a folder, the file in it', () => {
+    const seedsOf = (list: Bencodable) => parse(torrentWith(v1Info(), { 'url-list': list })).webSeeds;
+    assert.deepEqual(seedsOf('http://10.9.0.1:8080/tarballs/a'), ['http://10.9.0.1:8080/tarballs/a']);
+    assert.deepEqual(seedsOf(['https://b/', 'http://c/a']), ['https://b/a', 'http://c/a']);
+    const others = [
+      'file:///etc/passwd',
+      'ftp://a/b',
+      'http://a/b?run=1',
+      'http://a/#b',
+      'http://u:p@a/b',
+      'http://a/ b',
+    ];
+    assert.deepEqual(seedsOf(others), []);
+    assert.equal(seedsOf(Array.from({ length: 100 }, (_, i) => `http://a/${i}`)).length, 16);
+    assert.throws(() => seedsOf([7]), /a web seed is not of kind bytes/);
+    assert.throws(() => seedsOf(7), /a web seed is not of kind bytes/);
+  });
 });
 
 describe('hybrid torrents', () => {

@@ -2,6 +2,7 @@ import { deepEqual, equal, ok, throws } from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { SwarmbootError } from '../../agent/core/errors.ts';
+import { FALLBACK_STEPS } from '../../agent/core/fallback.ts';
 import type { Inventory } from '../../agent/core/inventory.ts';
 import {
   encodeMessage,
@@ -85,6 +86,8 @@ const anyReport: fc.Arbitrary<NodeReport> = fc.record({
   uploadedBytes: amount,
   wastedBytes: amount,
   hashFailures: amount,
+  webSeedBytes: amount,
+  fallback: fc.record({ step: fc.constantFrom(...FALLBACK_STEPS), reason: anyText }),
   retries: amount,
   busyPercent: fc.nat(100),
   diskBytesPerSec: fc.option(amount),
@@ -151,6 +154,12 @@ test('the largest message fits, and of a long log its end is there', () => {
   ok(read.log.length > 5);
   ok(read.log.at(-1)!.text.startsWith('4999 '));
   equal(read.logFrom + read.log.length, 5000);
+});
+
+test('a report that was kept before there were web seeds is read as one of a node in its swarm', () => {
+  const { webSeedBytes: _, fallback: __, ...before } = REPORT;
+  const read = parseMessage(JSON.stringify({ ...full, report: before })).report;
+  deepEqual([read?.webSeedBytes, read?.fallback], [0, { step: 'swarm', reason: '' }]);
 });
 
 test('control characters are sent as escapes, line ends of the text stay', () => {

@@ -28,6 +28,7 @@ const NETWORK: NetworkFacts = {
   large: good,
   trackers: [good, good],
   peers: [good, good, good],
+  webSeed: false,
 };
 const TRIAL: DiskTrial = { path: '/dev/vda', bytes: 32 * MIB, ms: 100, stuck: false, fault: null };
 
@@ -107,6 +108,17 @@ describe('trackers and peers', () => {
     match(judged({ trackers: [], peers: [] })[0]!, /the torrent of the image names none/);
     match(judged({ peers: [bad('a'), bad('b')] })[0]!, /^fatal: no peer can be called, of 2 .*: a did.*6881/);
     match(judged({ peers: [] })[0]!, /^fatal: the tracker knows nobody/);
+  });
+
+  test('that are not there park nobody while the image server has the image by HTTP; those that cannot be called do', () => {
+    for (const facts of [{ trackers: [bad('a')], peers: [] }, { peers: [] }]) {
+      match(
+        judged({ ...facts, webSeed: true })[0]!,
+        /^warning: .*; until then the image comes from the image server by HTTP$/,
+      );
+      deepEqual(severities({ ...facts, webSeed: true, small: bad('it'), large: null }), ['warning', 'fatal']);
+    }
+    deepEqual(severities({ peers: [bad('a')], webSeed: true }), ['fatal']);
   });
 });
 

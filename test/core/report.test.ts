@@ -30,6 +30,8 @@ function view(more: Partial<SwarmView> = {}): SwarmView {
     trackerSeeders: 1,
     trackerLeechers: 0,
     trackerProblem: null,
+    webSeedBytes: 0,
+    webSeedReason: null,
     ...more,
   };
 }
@@ -120,6 +122,28 @@ test('a node without peers says what may be the reason', () => {
   );
 });
 
+test('the lowest step of all torrents is told, with its reason', () => {
+  const state = (more: Partial<SwarmView>) => ({
+    bytes: 9,
+    extractedBytes: 0,
+    writtenBytes: 0,
+    view: view({ bytesLeft: 9, peers: 2, ...more }),
+  });
+  const told = (...views: Partial<SwarmView>[]) => foldReport('image', views.map(state), MORE);
+  assert.deepEqual(told({}, {}).fallback, { step: 'swarm', reason: '' });
+  const silent = { trackerProblem: 'no answer' };
+  assert.deepEqual(told({}, silent).fallback, { step: 'peers without a tracker', reason: 'no answer' });
+  for (const none of [
+    { ...silent, bytesLeft: 0 },
+    { ...silent, peers: 0 },
+  ])
+    assert.equal(told(none).fallback.step, 'swarm');
+  const report = told(silent, { webSeedReason: 'no peer is connected', webSeedBytes: 7 });
+  assert.deepEqual(report.fallback, { step: 'web seed', reason: 'no peer is connected' });
+  assert.equal(report.webSeedBytes, 7);
+  assert.match(formatReportLine(report), / {2}\(web seed: no peer is connected\)$/);
+});
+
 test('the trackers say how many leechers are left once all of them have spoken', () => {
   assert.equal(foldSight([view({ trackerLeechers: 2 }), view({ trackerLeechers: 3 })]).trackerLeechers, 5);
   assert.equal(
@@ -160,6 +184,11 @@ test('every happening has a line', () => {
       { fact: 'leaving', reason: 'no leecher is left', uploadedBytes: MIB },
       'leaving the swarm, 1.0 MiB given: no leecher is left',
     ],
+    [
+      { fact: 'fallback', step: 'web seed', reason: 'no peer is connected' },
+      'the image comes by: web seed (no peer is connected)',
+    ],
+    [{ fact: 'fallback', step: 'swarm', reason: '' }, 'the image comes by: swarm'],
     [{ fact: 'installed', ms: 90_000 }, 'installed in 1:30'],
   ];
   for (const [event, line] of events) assert.equal(formatEvent(event), line);

@@ -13,6 +13,7 @@ import { SwarmbootError } from '../../agent/core/errors.ts';
 import { openCatalog } from '../../agent/io/catalog.ts';
 import { askNode, Monitor } from '../../agent/io/monitor.ts';
 import { echo } from '../../agent/io/probe.ts';
+import { WebClient } from '../../agent/io/web.ts';
 import { listenTls, TestAuthority } from '../certificates.ts';
 import { scratch } from '../content.ts';
 import { message } from '../core/messages.ts';
@@ -25,6 +26,15 @@ const NODE = { known: true, armed: true, name: 'node001', armedSince: null };
 const QUESTIONS: [string, (server: URL, credentials: Credentials) => Promise<unknown>][] = [
   ['manifest', (server, by) => openCatalog(by).fetchManifest(server, AbortSignal.timeout(20_000))],
   ['nodes', (server, by) => askNode(server, MAC, by, AbortSignal.timeout(20_000))],
+  [
+    'tarball',
+    (server, by) =>
+      new WebClient(by).fetchRange(
+        { url: new URL('tarballs/image', server).href, sizeBytes: 8, begin: 0, length: 8 },
+        () => {},
+        AbortSignal.timeout(20_000),
+      ),
+  ],
   ['echo', (server, by) => echo(server, 10, by, AbortSignal.timeout(20_000))],
 ];
 
@@ -47,6 +57,8 @@ function site(t: TestContext): Site {
     answer: (request, response) => {
       asked.push(`${request.method} ${request.url!.split('?')[0]} ${request.headers.authorization ?? '-'}`);
       if (request.url === '/echo') request.pipe(response);
+      else if (request.url === '/tarballs/image')
+        response.writeHead(206, { 'content-range': 'bytes 0-7/8' }).end('12345678');
       else if (request.url!.startsWith('/nodes/')) response.end(JSON.stringify(NODE));
       else response.end(request.url!.startsWith('/announce') ? encode({ interval: 60 }) : 'manifest');
     },
@@ -86,9 +98,14 @@ test('a node with an authority believes the server that it has certified, by add
     await announce(`${server.origin}/announce`, { credentials: own });
     deepEqual(
       asked.splice(0),
-      [`GET /manifest`, `GET /nodes/${MAC}`, 'POST /echo', 'POST /reports', 'GET /announce'].map(
-        (line) => `${line} Bearer secret`,
-      ),
+      [
+        'GET /manifest',
+        `GET /nodes/${MAC}`,
+        'GET /tarballs/image',
+        'POST /echo',
+        'POST /reports',
+        'GET /announce',
+      ].map((line) => `${line} Bearer secret`),
     );
   }
 });

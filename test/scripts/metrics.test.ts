@@ -80,6 +80,7 @@ test('nor with the names that somebody makes up for images', async () => {
     cluster: () => clusterOf('', [], []),
     tracker: () => tracker,
     seeded: () => [],
+    tarballBytes: () => 0,
   });
   for (let number = 0; number < 1000; number++) {
     told.countInstall(null, message({ install: 'i', image: `image${number}`, status: -1 }));

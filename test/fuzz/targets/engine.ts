@@ -1,7 +1,7 @@
 // A peer and the whole engine: what a stream makes of wire, transfer and swarm, with a store that holds no files.
 
 import { Bitfield } from '../../../agent/core/bitfield.ts';
-import type { Link, PeersPort, StorePort, TrackerPort } from '../../../agent/core/ports.ts';
+import type { Link, PeersPort, StorePort, TrackerPort, WebPort } from '../../../agent/core/ports.ts';
 import type { Torrent } from '../../../agent/core/torrent.ts';
 import { KIB } from '../../../agent/core/units.ts';
 import { Engine } from '../../../agent/engine.ts';
@@ -48,6 +48,7 @@ const store: StorePort = {
 };
 
 const tracker: TrackerPort = { announce: () => Promise.reject(new Error('it is not there')) };
+const web: WebPort = { fetchRange: () => Promise.reject(new Error('it is not there')) };
 
 async function judge(bytes: Uint8Array): Promise<Verdict> {
   const { outgoing, seeding, chunks } = mannerOf(bytes);
@@ -56,6 +57,7 @@ async function judge(bytes: Uint8Array): Promise<Verdict> {
     peers,
     openWire,
     tracker,
+    web,
     clock: () => performance.now(),
     seed: 1,
     peerId: Buffer.alloc(20, 3),
