@@ -5,7 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import type { Limits } from '../agent/core/limits.ts';
-import type { Company } from '../agent/core/ports.ts';
+import type { Company, DiscoveryPort } from '../agent/core/ports.ts';
 import type { Torrent } from '../agent/core/torrent.ts';
 import { swarmHash } from '../agent/core/torrent.ts';
 import { Engine } from '../agent/engine.ts';
@@ -26,6 +26,7 @@ export interface NodeOptions {
   readonly uploadBytesPerSec?: number;
   readonly limits?: Partial<Limits>;
   readonly log?: (fact: string, values?: object) => void;
+  readonly discovery?: DiscoveryPort;
   /** With whom it shares its swarms; not given: with all. */
   readonly company?: Company;
 }
@@ -35,6 +36,7 @@ export async function startEngine(test: Test, options: NodeOptions = {}): Promis
   const engine = await Engine.start({
     peers: new Peers({ ...PEERS_OPTIONS, host: options.host ?? '127.0.0.1', port: 0 }),
     openWire,
+    discovery: options.discovery ?? null,
     tracker: new TrackerClient({ timeoutMs: 2000 }),
     clock: () => performance.now(),
     seed: randomBytes(4).readUInt32LE(),

@@ -297,6 +297,7 @@ function greetingOf(peer: SimNode, slot: number) {
     slot,
     uploadOnly: peer.swarm.uploadOnly,
     requestsMax: peer.limits.queueMax,
+    exchanges: false,
     port: PEER_PORT,
   } as const;
 }
