@@ -27,6 +27,7 @@ import {
   type Tarball,
   tarballsOf,
 } from './plan.ts';
+import { rememberPeers } from './remembering.ts';
 import { seedOn } from './seeding.ts';
 import { describeJob, onDisks, planSystem } from './siteplan.ts';
 import { choosePool, usablePool } from './staging.ts';
@@ -67,6 +68,9 @@ export class Install {
   #retries = 0;
   readonly #staged: Staged[] = [];
   readonly #folders: string[] = [];
+  /** What is kept for another attempt is, until this one leaves. */
+  readonly #leaving = new AbortController();
+  readonly #remembering: Promise<void>[] = [];
   #stage: StageName = 'parameters';
   /** Null: this node has not enrolled. */
   #membership: Membership | null = null;
@@ -290,6 +294,8 @@ export class Install {
   async #cleanUp(): Promise<void> {
     if (this.#left) return;
     this.#left = true;
+    this.#leaving.abort();
+    await Promise.all(this.#remembering);
     const { host, tell } = this.#rooms;
     const attempt = async (work: Promise<unknown> | undefined) => {
       await work?.catch((error: unknown) =>
@@ -329,6 +335,8 @@ export class Install {
     const { tarball, store } = staged;
     staged.transfer = this.#engine!.join(tarball.torrent, store, store.have);
     staged.transfer.addPeers(tarball.peers);
+    const leaving = AbortSignal.any([this.#signal, this.#leaving.signal]);
+    this.#remembering.push(rememberPeers(staged.transfer, store.path, this.#rooms, leaving));
     // A store that fails ends the install at once, whichever stage is waiting for whatever.
     staged.transfer.complete.catch((error: unknown) => this.#failure.abort(error));
   }

@@ -14,6 +14,7 @@ import type {
   EngineRoom,
   Extraction,
   Membership,
+  MemoryRoom,
   ProbeRoom,
   Rooms,
   StoreRoom,
@@ -46,6 +47,7 @@ export const FIELDS = {
   trackerSeeders: 1,
   trackerLeechers: 0,
   trackerProblem: null,
+  addresses: [],
 } satisfies SwarmView;
 
 export function torrentBytes(name: string): Uint8Array {
@@ -170,6 +172,12 @@ export class FakeRooms implements Rooms {
   /** What the trial of each disk gives. */
   written = { bytes: 32 * MIB, ms: 100 };
   peers: readonly PeerAddress[] = [{ host: '10.9.0.1', port: 6881 }];
+  /** What is kept for another install, by path. */
+  readonly memories = new Map<string, string>();
+  readonly memory: MemoryRoom = {
+    read: async (path) => this.memories.get(path) ?? null,
+    write: async (path, text) => void this.memories.set(path, text),
+  };
   readonly probe: ProbeRoom = {
     links: () => INVENTORY.links,
     call: async ({ host }) => this.#ask(`call ${host}`),
@@ -252,6 +260,7 @@ export class FakeRooms implements Rooms {
   openStore = async (torrent: { name: string }, path: string): Promise<StoreRoom> => {
     this.#ask(`reserve ${path}`);
     return {
+      path,
       have: new Bitfield(1),
       write: () => {},
       verify: () => true,

@@ -5,6 +5,7 @@ import type { Bitfield } from './bitfield.ts';
 import { Meter } from './meter.ts';
 import type { Peer } from './peer.ts';
 import { pieceSize, type Torrent } from './torrent.ts';
+import type { PeerAddress } from './tracker.ts';
 import type { Ms } from './units.ts';
 
 /** Counts and rates of a swarm, for reports, tests and the decision to leave. */
@@ -28,6 +29,8 @@ export interface SwarmView {
   readonly trackerLeechers: number | null;
   /** What the trackers last did wrong; null when the last announce went well. */
   readonly trackerProblem: string | null;
+  /** Where the connected peers listen, as far as they have said it. */
+  readonly addresses: readonly PeerAddress[];
 }
 
 /** Bytes of the pieces that are not in `have`. */
@@ -102,5 +105,6 @@ export function viewOf(
     trackerSeeders: schedule.seeders,
     trackerLeechers: schedule.leechers,
     trackerProblem: schedule.problem,
+    addresses: peers.flatMap(({ address }) => (address.port === 0 ? [] : [address])),
   };
 }

@@ -30,6 +30,7 @@ function view(more: Partial<SwarmView> = {}): SwarmView {
     trackerSeeders: 1,
     trackerLeechers: 0,
     trackerProblem: null,
+    addresses: [],
     ...more,
   };
 }
