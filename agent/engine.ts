@@ -11,10 +11,12 @@ import type { Magnet } from './core/magnet.ts';
 import { insideOf } from './core/networks.ts';
 import type {
   Company,
+  DiscoveryPort,
   Link,
   LogFact,
   OpenWire,
   Party,
+  PeerMessage,
   PeersPort,
   StorePort,
   TrackerPort,
@@ -27,6 +29,7 @@ import { swarmHash, type Torrent } from './core/torrent.ts';
 import type { AnnounceReply, PeerAddress } from './core/tracker.ts';
 import { hex, type Ms } from './core/units.ts';
 import { InfoSearch } from './infosearch.ts';
+import { LocalSearch } from './localsearch.ts';
 import { Transfer } from './transfer.ts';
 
 const OUTSIDE = 'lies outside the networks of this swarm';
@@ -36,6 +39,8 @@ export interface EngineOptions {
   readonly openWire: OpenWire;
   readonly tracker: TrackerPort;
   readonly web: WebPort;
+  /** Null: peers are not looked for on the network segment. */
+  readonly discovery: DiscoveryPort | null;
   /** Monotonic. */
   readonly clock: () => Ms;
   /** Chance in the policies; any 32 bits. */
@@ -54,6 +59,7 @@ export class Engine {
   readonly #limits: Limits;
   readonly #rng: Rng;
   readonly #budget: Budget;
+  readonly #localSearch: LocalSearch | null;
   readonly #parties = new Map<string, Party>();
   readonly #transfers = new Set<Transfer>();
   readonly #dirty = new Set<Transfer>();
@@ -72,6 +78,8 @@ export class Engine {
     this.#rng = new Rng(options.seed);
     this.#budget = new Budget(options.uploadBytesPerSec);
     this.port = port;
+    const { discovery, clock, log, seed } = options;
+    this.#localSearch = discovery === null ? null : new LocalSearch({ discovery, port, clock, log, seed });
   }
 
   /** Listens, and resolves when callers can get through. Throws SwarmbootError('network') when the port is taken. */
@@ -100,6 +108,9 @@ export class Engine {
       throw new SwarmbootError('torrent', `${torrent.name}: torrent ${key} is being transferred already`);
     }
     const rng = new Rng(this.#rng.below(2 ** 32));
+    // BEP 27: a private torrent names its peers by its tracker alone, or whoever asks could be one of them. Here whoever
+    // is a peer has been admitted.
+    const exchanges = !torrent.private || this.#company.admission !== null;
     const transfer = new Transfer({
       torrent,
       store,
@@ -112,6 +123,7 @@ export class Engine {
       port: this.port,
       clock: this.#options.clock,
       log: this.#options.log,
+      exchanges,
       tracker: this.#tracker,
       web: this.#options.web,
       slot: () => this.#slots++,
@@ -119,12 +131,14 @@ export class Engine {
       dial: (address, party) => this.#dial(address, party),
       left: (gone) => {
         this.#parties.delete(key);
+        this.#localSearch?.leave(key);
         this.#transfers.delete(gone);
         this.#dirty.delete(gone);
       },
     });
     this.#parties.set(key, transfer);
     this.#transfers.add(transfer);
+    if (exchanges) this.#localSearch?.join(key, this.#seeker(transfer));
     this.#touch(transfer);
     return transfer;
   }
@@ -186,6 +200,7 @@ export class Engine {
   /** Leaves every swarm in good order and closes the port. */
   async stop(): Promise<void> {
     const listening = this.#options.peers.close();
+    this.#localSearch?.close();
     for (const wire of this.#greeting) wire.close('leaving');
     await Promise.all([...this.#transfers].map((transfer) => transfer.leave()));
     await listening;
@@ -232,6 +247,24 @@ export class Engine {
     };
   }
 
+  #seeker(transfer: Transfer) {
+    return {
+      seeks: () => {
+        const { peers, bytesLeft } = transfer.view();
+        return bytesLeft > 0 && peers < this.#limits.searchPeers;
+      },
+      found: (address: PeerAddress) => {
+        if (this.#inside(address.host)) transfer.addPeers([address]);
+      },
+    };
+  }
+
+  /** Peers name nobody who lies outside. */
+  #within(message: PeerMessage): PeerMessage {
+    if (message.type !== 'exchanged') return message;
+    return { ...message, addresses: message.addresses.filter(({ host }) => this.#inside(host)) };
+  }
+
   async #dial(address: PeerAddress, party: Party): Promise<void> {
     if (!this.#inside(address.host)) throw new Error(OUTSIDE);
     this.#converse(await this.#options.peers.dial(address), party);
@@ -258,7 +291,7 @@ export class Engine {
         greeted();
         party?.ready(peerId, fast);
       },
-      said: (message) => party?.said(message),
+      said: (message) => party?.said(this.#within(message)),
       accepts: (stretch) => party?.accepts(stretch) ?? false,
       block: (stretch, bytes) => party?.block(stretch, bytes),
       info: (bytes) => party?.info(bytes),

@@ -40,7 +40,14 @@ export class InfoSearch implements Party {
 
   constructor(magnet: Magnet, options: InfoSearchOptions) {
     assert(magnet.infoHashV1 !== null, 'a magnet link that was read has a v1 info hash');
-    this.subject = { infoHash: magnet.infoHashV1, pieceCount: null, infoBytes: null, uploadOnly: false };
+    this.subject = {
+      infoHash: magnet.infoHashV1,
+      pieceCount: null,
+      infoBytes: null,
+      uploadOnly: false,
+      // Whether it is private is what we do not know yet.
+      exchanges: false,
+    };
     this.#options = options;
     this.#dialer = new Dialer(options.rng);
     this.#dialer.found(magnet.peers);

@@ -28,6 +28,7 @@ import {
   type Tarball,
   tarballsOf,
 } from './plan.ts';
+import { rememberPeers } from './remembering.ts';
 import { seedOn } from './seeding.ts';
 import { describeJob, onDisks, planSystem } from './siteplan.ts';
 import { choosePool, usablePool } from './staging.ts';
@@ -70,6 +71,9 @@ export class Install {
   readonly #steps = new FallbackSteps();
   readonly #staged: Staged[] = [];
   readonly #folders: string[] = [];
+  /** What is kept for another attempt is, until this one leaves. */
+  readonly #leaving = new AbortController();
+  readonly #remembering: Promise<void>[] = [];
   #stage: StageName = 'parameters';
   /** Null: this node has not enrolled. */
   #membership: Membership | null = null;
@@ -293,6 +297,8 @@ export class Install {
   async #cleanUp(): Promise<void> {
     if (this.#left) return;
     this.#left = true;
+    this.#leaving.abort();
+    await Promise.all(this.#remembering);
     const { host, tell } = this.#rooms;
     const attempt = async (work: Promise<unknown> | undefined) => {
       await work?.catch((error: unknown) =>
@@ -333,6 +339,8 @@ export class Install {
     staged.transfer = this.#engine!.join(tarball.torrent, store, store.have);
     staged.transfer.addPeers(tarball.peers);
     staged.transfer.addWebSeeds(tarball.webSeeds);
+    const leaving = AbortSignal.any([this.#signal, this.#leaving.signal]);
+    this.#remembering.push(rememberPeers(staged.transfer, store.path, this.#rooms, leaving));
     // A store that fails ends the install at once, whichever stage is waiting for whatever.
     staged.transfer.complete.catch((error: unknown) => this.#failure.abort(error));
   }

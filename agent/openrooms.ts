@@ -32,6 +32,7 @@ import {
   readIfThere,
   watchProcessors,
 } from './io/host.ts';
+import { recall, remember } from './io/memory.ts';
 import { enrol } from './io/monitor.ts';
 import { call, echo, rewrite } from './io/probe.ts';
 import { openShell } from './io/shell.ts';
@@ -72,20 +73,14 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
       makeFolder: (pool) => mkdtemp(join(pool, 'swarmboot-')),
       removeFolder: (folder) => rm(folder, { recursive: true, force: true }),
     },
-    machine: {
-      diskFacts,
-      firmware,
-      lease: () => lease,
-      kernelCommandLine,
-      uuid: randomUUID,
-      date: () => new Date().toISOString(),
-    },
+    machine: machineRoom(lease),
     probe: {
       links: networkLinks,
       call,
       echo: (server, bytes, signal) => echo(server, bytes, credentials, signal),
       rewrite,
     },
+    memory: { read: recall, write: remember },
     system: {
       run,
       absentPrograms,
@@ -124,6 +119,18 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
     tell,
     logLines,
     reported,
+  };
+}
+
+/** What is to be known of this machine. */
+function machineRoom(lease: Lease): Rooms['machine'] {
+  return {
+    diskFacts,
+    firmware,
+    lease: () => lease,
+    kernelCommandLine,
+    uuid: randomUUID,
+    date: () => new Date().toISOString(),
   };
 }
 

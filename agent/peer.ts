@@ -6,6 +6,7 @@ import { type Credentials, NO_CREDENTIALS } from './core/credentials.ts';
 import type { Limits } from './core/limits.ts';
 import type { LogFact } from './core/ports.ts';
 import { Engine } from './engine.ts';
+import { LocalDiscovery } from './io/discovery.ts';
 import { PEERS_OPTIONS, Peers } from './io/peers.ts';
 import { TrackerClient } from './io/tracker.ts';
 import { WebClient } from './io/web.ts';
@@ -35,6 +36,7 @@ export function startPeer({
     ...options,
     peers: new Peers({ ...PEERS_OPTIONS, host, port }),
     openWire,
+    discovery: new LocalDiscovery(host),
     tracker: new TrackerClient({ credentials }),
     web: new WebClient(credentials),
     clock: () => performance.now(),

@@ -30,6 +30,8 @@ export interface TransferOptions extends Omit<SwarmOptions, 'peerId'> {
   readonly port: number;
   readonly clock: () => Ms;
   readonly log: LogFact;
+  /** Its peers may tell each other of peers. */
+  readonly exchanges: boolean;
   /** A number for a new connection, never given before. */
   readonly slot: () => number;
   /** Something happened: call `work` soon. */
@@ -91,6 +93,7 @@ export class Transfer implements Party {
       pieceCount: this.torrent.pieceCount,
       infoBytes: this.torrent.infoBytes,
       uploadOnly: this.#swarm.uploadOnly,
+      exchanges: this.#options.exchanges,
     };
   }
 

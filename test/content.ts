@@ -57,6 +57,7 @@ export function makeTorrent(
   pieceLength: number,
   kind: 'v1' | 'hybrid',
   announce: readonly string[] = [],
+  isPrivate = true,
 ): Made {
   const chunks: Uint8Array[] = [];
   const list: Bencodable[] = [];
@@ -83,7 +84,7 @@ export function makeTorrent(
     name,
     'piece length': pieceLength,
     pieces: Buffer.concat(cut(space, pieceLength).map((piece) => digests.sha1(piece))),
-    private: 1,
+    ...(isPrivate ? { private: 1 } : {}),
   };
   const file = encode({
     ...(announce[0] === undefined

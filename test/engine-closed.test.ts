@@ -59,7 +59,7 @@ function givenTo({ socket }: RawPeer): () => number {
 }
 
 function greeting(nonce: Uint8Array): Buffer {
-  return Buffer.concat([Buffer.from('d1:md12:sb_admissioni2ee12:sb_admission32:'), nonce, Buffer.from('e')]);
+  return Buffer.concat([Buffer.from('d1:md12:sb_admissioni3ee12:sb_admission32:'), nonce, Buffer.from('e')]);
 }
 
 /** What correct peers say when they want something. */

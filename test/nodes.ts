@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { NO_CREDENTIALS } from '../agent/core/credentials.ts';
 import type { Limits } from '../agent/core/limits.ts';
-import type { Company } from '../agent/core/ports.ts';
+import type { Company, DiscoveryPort } from '../agent/core/ports.ts';
 import type { Torrent } from '../agent/core/torrent.ts';
 import { swarmHash } from '../agent/core/torrent.ts';
 import { Engine } from '../agent/engine.ts';
@@ -28,6 +28,7 @@ export interface NodeOptions {
   readonly uploadBytesPerSec?: number;
   readonly limits?: Partial<Limits>;
   readonly log?: (fact: string, values?: object) => void;
+  readonly discovery?: DiscoveryPort;
   /** With whom it shares its swarms; not given: with all. */
   readonly company?: Company;
 }
@@ -37,6 +38,7 @@ export async function startEngine(test: Test, options: NodeOptions = {}): Promis
   const engine = await Engine.start({
     peers: new Peers({ ...PEERS_OPTIONS, host: options.host ?? '127.0.0.1', port: 0 }),
     openWire,
+    discovery: options.discovery ?? null,
     tracker: new TrackerClient({ timeoutMs: 2000 }),
     web: new WebClient(NO_CREDENTIALS),
     clock: () => performance.now(),

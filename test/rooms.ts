@@ -14,6 +14,7 @@ import type {
   EngineRoom,
   Extraction,
   Membership,
+  MemoryRoom,
   ProbeRoom,
   Rooms,
   StoreRoom,
@@ -48,6 +49,7 @@ export const FIELDS = {
   trackerProblem: null,
   webSeedBytes: 0,
   webSeedReason: null,
+  addresses: [],
 } satisfies SwarmView;
 
 export function torrentBytes(name: string): Uint8Array {
@@ -172,6 +174,12 @@ export class FakeRooms implements Rooms {
   /** What the trial of each disk gives. */
   written = { bytes: 32 * MIB, ms: 100 };
   peers: readonly PeerAddress[] = [{ host: '10.9.0.1', port: 6881 }];
+  /** What is kept for another install, by path. */
+  readonly memories = new Map<string, string>();
+  readonly memory: MemoryRoom = {
+    read: async (path) => this.memories.get(path) ?? null,
+    write: async (path, text) => void this.memories.set(path, text),
+  };
   readonly probe: ProbeRoom = {
     links: () => INVENTORY.links,
     call: async ({ host }) => this.#ask(`call ${host}`),
@@ -255,6 +263,7 @@ export class FakeRooms implements Rooms {
   openStore = async (torrent: { name: string }, path: string): Promise<StoreRoom> => {
     this.#ask(`reserve ${path}`);
     return {
+      path,
       have: new Bitfield(1),
       write: () => {},
       verify: () => true,

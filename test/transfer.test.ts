@@ -79,6 +79,7 @@ function start(store: StorePort, have: Bitfield, clock = () => 1000): Transfer {
     port: 1,
     clock,
     log: () => {},
+    exchanges: false,
     slot: () => slots++,
     touch: () => {},
     dial: () => Promise.reject(new Error('nobody there')),

@@ -9,9 +9,9 @@ import { assert } from './errors.ts';
 import { HANDSHAKE_BYTES, MESSAGE, protocolFault } from './framing.ts';
 import type { Admission, Link, Self } from './ports.ts';
 
-/** Its name among the extensions, and its message's id with us; 1 is ut_metadata's (io/wire). */
+/** Its name among the extensions, and its message's id with us; 1 and 2 are those that come after it (io/wire). */
 const EXTENSION = 'sb_admission';
-const EXTENSION_ID = 2;
+const EXTENSION_ID = 3;
 const HANDSHAKE_ID = 0;
 const NONCE_BYTES = 32;
 const PROOF_BYTES = 32;

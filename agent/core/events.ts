@@ -2,6 +2,7 @@
 // and blocks are named by number. A peer is named by its `slot`, a number that the engine gives to each connection
 // once and never again.
 
+import type { Contact } from './pex.ts';
 import type { AnnounceEvent, AnnounceReply, PeerAddress } from './tracker.ts';
 import type { Ms } from './units.ts';
 
@@ -35,8 +36,17 @@ export type SwarmEvent =
   | { type: 'hadAll'; slot: number }
   /** A sign of life that says nothing else. */
   | { type: 'heard'; slot: number }
-  /** BEP 10 handshake: BEP 21's upload_only, how many requests it queues, where it listens (0: not said). */
-  | { type: 'extended'; slot: number; uploadOnly: boolean; requestsMax: number; port: number }
+  /** BEP 10 handshake: BEP 21's upload_only, how many requests it queues, whether it tells of peers, where it listens (0: not said). */
+  | {
+      type: 'extended';
+      slot: number;
+      uploadOnly: boolean;
+      requestsMax: number;
+      exchanges: boolean;
+      port: number;
+    }
+  /** It told of peers (BEP 11). */
+  | { type: 'exchanged'; slot: number; addresses: readonly PeerAddress[] }
   | ({ type: 'requested' | 'cancelled' | 'rejected'; slot: number } & Stretch)
   /** A block that `accepts` said yes to lies in the piece's buffer. */
   | ({ type: 'blockArrived'; slot: number } & Stretch)
@@ -75,6 +85,8 @@ export type SwarmCommand =
   /** Tell a peer that from now on we only upload (BEP 21). */
   | { type: 'uploadOnly'; slot: number }
   | { type: 'have'; slot: number; piece: number }
+  /** Tell a peer of others (BEP 11). */
+  | { type: 'exchange'; slot: number; added: readonly Contact[]; dropped: readonly PeerAddress[] }
   /** Ask for whole blocks in a row: one message per block. */
   | ({ type: 'request'; slot: number } & Stretch)
   | ({ type: 'cancel'; slot: number } & Stretch)

@@ -5,9 +5,12 @@
 import { type BencodeDict, BencodeError, decode, encode, expectKind } from './bencode.ts';
 import { BOUNDS } from './bounds.ts';
 
-/** Extension message 0 is the handshake; ut_metadata is the one extension that we offer, under this id. */
+/** Extension message 0 is the handshake; then come the two that we offer, in this order. */
 const HANDSHAKE = 0;
 const METADATA = 1;
+/** ut_pex (BEP 11), which pex.ts reads, for the library does not know it. */
+export const EXCHANGE = 2;
+const OFFERED = ['ut_metadata', 'ut_pex'];
 const HANDSHAKE_NUMBERS = ['metadata_size', 'p', 'reqq', 'upload_only'];
 
 /**
@@ -28,13 +31,8 @@ export function screenExtension(id: number, payload: Uint8Array): Uint8Array | n
 function screenHandshake(payload: Uint8Array): Uint8Array {
   const dict = expectKind(decode(payload, { unsortedKeys: true }), 'dict', 'the handshake');
   const map = dict.entries.get('m');
-  const metadata = map?.kind === 'dict' ? numberIn(map, 'ut_metadata', 255) : null;
-  const known: Record<string, number> = {};
-  for (const name of HANDSHAKE_NUMBERS) {
-    const value = numberIn(dict, name, 2 ** 31);
-    if (value !== null) known[name] = value;
-  }
-  return encode({ ...known, m: metadata === null ? {} : { ut_metadata: metadata } });
+  const offers = map?.kind === 'dict' ? numbersIn(map, OFFERED, 255) : {};
+  return encode({ ...numbersIn(dict, HANDSHAKE_NUMBERS, 2 ** 31), m: offers });
 }
 
 /**
@@ -59,6 +57,16 @@ function screenMetadata(payload: Uint8Array): Uint8Array | null {
   message.set(head);
   message.set(rest, head.length);
   return message;
+}
+
+/** Those of the numbers that are there. */
+function numbersIn(dict: BencodeDict, names: readonly string[], max: number): Record<string, number> {
+  const found: Record<string, number> = {};
+  for (const name of names) {
+    const value = numberIn(dict, name, max);
+    if (value !== null) found[name] = value;
+  }
+  return found;
 }
 
 function numberIn(dict: BencodeDict, name: string, max: number): number | null {

@@ -45,6 +45,20 @@ export interface Limits {
   /** A peer from which nothing at all is heard for so long is dropped (BEP 3: two minutes and some). */
   readonly silentMs: Ms;
   readonly keepAliveMs: Ms;
+  /** Peer exchange (BEP 11): between two messages to one peer, and how many peers they name at most. */
+  readonly exchangeMs: Ms;
+  readonly exchangePeers: number;
+  /** The first message comes so long after the handshake; who could not be told anything is looked at again then. */
+  readonly exchangeFirstMs: Ms;
+  readonly exchangeLookMs: Ms;
+  /** Local discovery (BEP 14): a swarm is named within so long after its start, then at most once in so long. */
+  readonly searchFirstMs: Ms;
+  readonly searchMs: Ms;
+  /** An answer comes within so long, unless so many others have answered by then. */
+  readonly searchAnswerMs: Ms;
+  readonly searchAnswers: number;
+  /** It is looked for while it has fewer peers than this. */
+  readonly searchPeers: number;
   /** New pieces are told together: about so many, and not later than in about so long. */
   readonly haves: number;
   readonly haveMs: Ms;
@@ -103,6 +117,15 @@ export const LIMITS: Limits = {
   stallDropMs: 60_000,
   silentMs: 150_000,
   keepAliveMs: 60_000,
+  exchangeMs: 60_000,
+  exchangePeers: 50,
+  exchangeFirstMs: 500,
+  exchangeLookMs: 5000,
+  searchFirstMs: 500,
+  searchMs: 60_000,
+  searchAnswerMs: 2000,
+  searchAnswers: 3,
+  searchPeers: 4,
   haves: 8,
   haveMs: 400,
   activeBytes: 64 * MIB,

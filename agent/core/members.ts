@@ -2,7 +2,8 @@
 // anybody; what peers may do once they are in is decided elsewhere.
 
 import { Dialer } from './dialer.ts';
-import type { SwarmEvent } from './events.ts';
+import type { SwarmCommand, SwarmEvent } from './events.ts';
+import { Exchange } from './exchange.ts';
 import type { Limits } from './limits.ts';
 import type { Peer } from './peer.ts';
 import type { Rng } from './rng.ts';
@@ -10,11 +11,13 @@ import type { PeerAddress } from './tracker.ts';
 import type { Ms } from './units.ts';
 
 type Arrival = Extract<SwarmEvent, { type: 'peerConnected' }>;
+type Greeting = Extract<SwarmEvent, { type: 'extended' }>;
 
 export class Members {
   readonly #ownId: string;
   readonly #limits: Limits;
   readonly #dialer: Dialer;
+  readonly #exchange: Exchange;
   readonly #bySlot = new Map<number, Peer>();
   readonly #bannedIds = new Set<string>();
   /** When we last called somebody. */
@@ -25,6 +28,7 @@ export class Members {
     this.#ownId = ownId;
     this.#limits = limits;
     this.#dialer = new Dialer(rng);
+    this.#exchange = new Exchange(limits, rng);
   }
 
   get size(): number {
@@ -49,6 +53,7 @@ export class Members {
 
   remove(peer: Peer, now: Ms): void {
     this.#bySlot.delete(peer.slot);
+    this.#exchange.gone(peer);
     if (peer.down.totalBytes + peer.up.totalBytes > 0) this.#dialer.proved(peer.address);
     this.#dialer.failed(peer.address, now);
   }
@@ -61,6 +66,20 @@ export class Members {
 
   found(addresses: readonly PeerAddress[]): void {
     this.#dialer.found(addresses);
+  }
+
+  /** A peer told us of others (BEP 11). */
+  foundBy(peer: Peer, addresses: readonly PeerAddress[], now: Ms): void {
+    this.#dialer.found(this.#exchange.heard(peer, addresses, now));
+  }
+
+  /** Orders what peers are to be told of each other by now; `exchangeAt` is when that next may be something. */
+  exchange(now: Ms, commands: SwarmCommand[]): void {
+    this.#exchange.tell(this.all(), now, commands);
+  }
+
+  get exchangeAt(): Ms {
+    return this.#exchange.deadline();
   }
 
   dialFailed(address: PeerAddress, now: Ms): void {
@@ -87,8 +106,12 @@ export class Members {
     return refuse('connected to enough peers');
   }
 
-  /** A caller has told where it listens. False: that is a banned address. */
-  placed(peer: Peer, port: number): boolean {
+  /** A peer has told what it can do and, if it called us, where it listens. False: that is a banned address. */
+  introduced(peer: Peer, { uploadOnly, requestsMax, exchanges, port }: Greeting, now: Ms): boolean {
+    peer.uploadOnly = uploadOnly;
+    peer.requestsMax = requestsMax;
+    this.#exchange.met(peer, exchanges, now);
+    if (peer.outgoing || port === 0) return true;
     peer.address = { host: peer.address.host, port };
     if (this.#dialer.isBanned(peer.address)) return false;
     this.#dialer.connected(peer.address);

@@ -3,6 +3,7 @@
 
 import type { Bitfield } from './bitfield.ts';
 import type { Stretch } from './events.ts';
+import type { Contact } from './pex.ts';
 import type { AnnounceReply, AnnounceRequest, PeerAddress } from './tracker.ts';
 import type { Ms } from './units.ts';
 
@@ -66,6 +67,8 @@ export interface Subject {
   readonly infoBytes: Uint8Array | null;
   /** We are complete: BEP 21. */
   readonly uploadOnly: boolean;
+  /** Its peers may tell each other of peers: BEP 11. */
+  readonly exchanges: boolean;
 }
 
 /** Ourselves, as the handshakes say it. */
@@ -116,7 +119,8 @@ export type PeerMessage =
   | { type: 'choked' | 'unchoked' | 'interested' | 'uninterested' | 'hadAll' | 'heard' }
   | { type: 'had'; piece: number }
   | { type: 'fieldArrived'; bytes: Uint8Array }
-  | { type: 'extended'; uploadOnly: boolean; requestsMax: number; port: number }
+  | { type: 'extended'; uploadOnly: boolean; requestsMax: number; exchanges: boolean; port: number }
+  | { type: 'exchanged'; addresses: readonly PeerAddress[] }
   | ({ type: 'requested' | 'cancelled' | 'rejected' | 'blockUnwanted' } & Stretch);
 
 /** A BitTorrent conversation on a link. Messages gather until `flush`; blocks go out at once. */
@@ -137,6 +141,7 @@ export interface WirePort {
 export type WireMessage =
   | { type: 'choke' | 'unchoke' | 'interested' | 'uninterested' | 'keepAlive' | 'uploadOnly' }
   | { type: 'have'; piece: number }
+  | { type: 'exchange'; added: readonly Contact[]; dropped: readonly PeerAddress[] }
   | ({ type: 'cancel' | 'reject' } & Stretch);
 
 /** Whoever takes connections about one info hash: a transfer, or the search for an info dictionary. */
@@ -172,6 +177,15 @@ export interface WebPort {
    * Error that says what the server did wrong, or with the signal's reason.
    */
   fetchRange(range: WebRange, take: (chunk: Uint8Array) => void, signal: AbortSignal): Promise<Ms | null>;
+}
+
+/** Datagrams to and from the peers of the same network segment (BEP 14). */
+export interface DiscoveryPort {
+  /** Begins to hear. `failed` is told what does not work; nothing else comes of it. Once. */
+  open(heard: (datagram: Uint8Array, host: string) => void, failed: (error: unknown) => void): void;
+  /** To all; what gets lost is lost. After `open`. */
+  say(datagram: Uint8Array): void;
+  close(): void;
 }
 
 /** One log line: a fact, as a short name and its values. */

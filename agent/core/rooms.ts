@@ -58,6 +58,7 @@ export interface EngineRoom {
 
 /** A staging file. */
 export interface StoreRoom extends StorePort {
+  readonly path: string;
   readonly have: Bitfield;
   /** The content in order, each chunk as soon as `front` says that it is there. */
   source(
@@ -127,6 +128,14 @@ export interface HostRoom {
   removeFolder(folder: string): Promise<void>;
 }
 
+/** Small texts that outlive an install which is cut off. Neither rejects: what cannot be kept is not remembered. */
+export interface MemoryRoom {
+  /** Null: nothing is there, or nothing that is a text of ours. */
+  read(path: string): Promise<string | null>;
+  /** Whole or not at all. */
+  write(path: string, text: string): Promise<void>;
+}
+
 /** What is tried before anything is written. What fails rejects with an Error that says what went wrong. */
 export interface ProbeRoom {
   /** The network interfaces of this machine. */
@@ -164,6 +173,7 @@ export interface Rooms {
   readonly host: HostRoom;
   readonly machine: MachineRoom;
   readonly probe: ProbeRoom;
+  readonly memory: MemoryRoom;
   readonly system: SystemRooms;
   readonly hashes: Hashes;
   readonly signatures: SignatureChecks;

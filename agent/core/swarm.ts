@@ -121,6 +121,7 @@ export class Swarm {
     this.#now = now;
     const here = this.#state === 'here';
     if (here) this.#housekeeping();
+    if (here) this.#members.exchange(now, this.#commands);
     this.#fillPipelines();
     if (here) this.#showing.tell(this.#members.all(), this.#tally.upBytesPerSec(now), now, this.#commands);
     this.#upload.serve(now, this.#commands);
@@ -144,7 +145,8 @@ export class Swarm {
     const web = this.#web.deadline(this.#now);
     const round = this.#members.size > 0 ? this.#nextRoundAt : Number.POSITIVE_INFINITY;
     const call = this.#calling ? this.#members.deadline() : Number.POSITIVE_INFINITY;
-    return Math.min(next, round, call, web, this.#showing.deadline());
+    const news = Math.min(web, this.#showing.deadline(), this.#members.exchangeAt);
+    return Math.min(next, round, call, news);
   }
 
   /** Whether the block that is just coming in is to be kept: the one question that cannot wait for `take`. */
@@ -207,6 +209,8 @@ export class Swarm {
         return;
       case 'extended':
         return this.#extended(peer, event);
+      case 'exchanged':
+        return this.#members.foundBy(peer, event.addresses, this.#now);
       case 'requested': {
         const fault = this.#upload.requested(peer, event, this.#state === 'here', this.#commands);
         if (fault !== null) this.#drop(peer, fault);
@@ -251,11 +255,7 @@ export class Swarm {
   }
 
   #extended(peer: Peer, event: Extract<SwarmEvent, { type: 'extended' }>): void {
-    peer.uploadOnly = event.uploadOnly;
-    peer.requestsMax = event.requestsMax;
-    if (!peer.outgoing && event.port !== 0) {
-      if (!this.#members.placed(peer, event.port)) return this.#drop(peer, 'banned before');
-    }
+    if (!this.#members.introduced(peer, event, this.#now)) return this.#drop(peer, 'banned before');
     this.#updateInterest(peer);
   }
 

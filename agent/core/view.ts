@@ -5,6 +5,7 @@ import type { Bitfield } from './bitfield.ts';
 import { Meter } from './meter.ts';
 import type { Peer } from './peer.ts';
 import { pieceSize, type Torrent } from './torrent.ts';
+import type { PeerAddress } from './tracker.ts';
 import type { Ms } from './units.ts';
 import type { WebSeedSight } from './webseed.ts';
 
@@ -33,6 +34,8 @@ export interface SwarmView {
   readonly webSeedBytes: number;
   /** Why a web seed is in use, or was when the download ended; null: none is. */
   readonly webSeedReason: string | null;
+  /** Where the connected peers listen, as far as they have said it. */
+  readonly addresses: readonly PeerAddress[];
 }
 
 /** Bytes of the pieces that are not in `have`. */
@@ -108,5 +111,6 @@ export function viewOf(
     trackerProblem: schedule.problem,
     webSeedBytes: web.bytes,
     webSeedReason: web.reason,
+    addresses: peers.flatMap(({ address }) => (address.port === 0 ? [] : [address])),
   };
 }

@@ -33,8 +33,8 @@ declare module 'bittorrent-protocol' {
     cancel(piece: number, begin: number, length: number): void;
     reject(piece: number, begin: number, length: number): void;
     keepAlive(): void;
-    /** 0: the handshake of BEP 10. */
-    extended(extension: number, message: Record<string, unknown>): void;
+    /** 0: the handshake of BEP 10; a name: an extension that the peer offers, and throws when it does not. */
+    extended(extension: number | string, message: Record<string, unknown> | Uint8Array): void;
   }
 }
 

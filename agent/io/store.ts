@@ -88,7 +88,8 @@ export class Store implements StorePort {
   readonly have: Bitfield;
   /** True when writes are done at once, before `write` returns. */
   readonly inMemory: boolean;
-  #path: string;
+  /** Where its content is; `finish` moves it. */
+  path: string;
   /** Descriptor by index of `torrent.files`; -1 for pad files and empty ones. */
   readonly #fds: number[];
   /** The one descriptor when all content lies in one file, so that no span has to be looked up; else -1. */
@@ -104,7 +105,7 @@ export class Store implements StorePort {
     this.torrent = torrent;
     this.have = mode === 'seed' ? Bitfield.full(torrent.pieceCount) : new Bitfield(torrent.pieceCount);
     this.inMemory = MEMORY_FILE_SYSTEMS.has(statfsSync(path).type);
-    this.#path = path;
+    this.path = path;
     this.#fds = files.map((file) => file.fd);
     this.#onlyFd = torrent.files.length === 1 ? this.#fds[0]! : -1;
     this.#hashes = hashes;
@@ -169,8 +170,8 @@ export class Store implements StorePort {
   async finish(path: string): Promise<void> {
     try {
       for (const fd of this.#fds) if (fd >= 0) await flush(fd);
-      renameSync(this.#path, path);
-      this.#path = path;
+      renameSync(this.path, path);
+      this.path = path;
       const folder = openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY);
       await flush(folder).finally(() => closeSync(folder));
     } catch (error) {
@@ -190,7 +191,7 @@ export class Store implements StorePort {
   /** Closes, and removes the content: for what `create` made, which is nobody else's. */
   async discard(): Promise<void> {
     await this.close();
-    rmSync(this.#path, { recursive: true, force: true });
+    rmSync(this.path, { recursive: true, force: true });
   }
 
   /** Reads and hashes every piece, and sets those that are good in `have`. For `openStore`. */
@@ -288,12 +289,12 @@ export class Store implements StorePort {
 
   #writeError(cause: unknown): SwarmbootError {
     const reason = hasCode(cause, 'ENOSPC', 'EDQUOT') ? 'is full' : `cannot be written (${messageOf(cause)})`;
-    const message = `${dirname(this.#path)} ${reason}, so "${this.torrent.name}" cannot be completed there; `;
+    const message = `${dirname(this.path)} ${reason}, so "${this.torrent.name}" cannot be completed there; `;
     return new SwarmbootError('staging', `${message}free room or choose another place`, { cause });
   }
 
   #readError(cause: unknown): SwarmbootError {
-    const message = `cannot read ${this.#path} (${messageOf(cause)}); start again with a sound copy`;
+    const message = `cannot read ${this.path} (${messageOf(cause)}); start again with a sound copy`;
     return new SwarmbootError('staging', message, { cause });
   }
 }

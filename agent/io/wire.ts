@@ -7,8 +7,9 @@ import utMetadata from 'ut_metadata';
 import type { Bitfield } from '../core/bitfield.ts';
 import { BOUNDS } from '../core/bounds.ts';
 import type { Stretch } from '../core/events.ts';
-import { screenExtension } from '../core/extension.ts';
+import { EXCHANGE, screenExtension } from '../core/extension.ts';
 import { Framer, haveMessage, MESSAGE, pieceOfHave, requestMessages } from '../core/framing.ts';
+import { readExchange, writeExchange } from '../core/pex.ts';
 import type { Link, PeerMessage, Self, Subject, WireListener, WireMessage, WirePort } from '../core/ports.ts';
 import { hex, KIB } from '../core/units.ts';
 
@@ -19,6 +20,22 @@ const CLIENT_NAME = 'Swarmboot';
 const METADATA_SPARE = 16;
 /** BEP 9. */
 const METADATA_PIECE_BYTES = 16 * KIB;
+/** BEP 11. */
+const EXCHANGE_NAME = 'ut_pex';
+
+/** Has the Wire offer peer exchange; what comes of it is read here. */
+class ExchangeOffer {
+  readonly #wire: Wire;
+  constructor(wire: Wire) {
+    this.#wire = wire;
+  }
+  get name(): string {
+    return EXCHANGE_NAME;
+  }
+  onMessage(payload: Uint8Array): void {
+    this.#wire.emit(EXCHANGE_NAME, payload);
+  }
+}
 
 /** Begins the conversation on `link`: speaks first when `subject` is given, else waits to be asked. */
 export function openWire(link: Link, self: Self, subject: Subject | null, listener: WireListener): WirePort {
@@ -82,6 +99,8 @@ class Conversation implements WirePort {
         return wire.reject(message.piece, message.begin, message.length);
       case 'uploadOnly':
         return this.#nowUploadOnly();
+      case 'exchange':
+        return wire.extended(EXCHANGE_NAME, writeExchange(message.added, message.dropped));
       default:
         return wire[message.type]();
     }
@@ -147,6 +166,7 @@ class Conversation implements WirePort {
       upload_only: subject.uploadOnly ? 1 : 0,
     };
     wire.use(utMetadata(subject.infoBytes ?? undefined));
+    if (subject.exchanges) wire.use(ExchangeOffer);
     const extension = wire.ut_metadata;
     // It throws when the peer asks without having said how it is to be answered.
     const onMessage = extension.onMessage.bind(extension);
@@ -191,7 +211,8 @@ class Conversation implements WirePort {
   }
 
   #extension(bytes: Uint8Array): void {
-    const payload = screenExtension(bytes[5]!, bytes.subarray(6));
+    // The Wire does not look into it, but keeps it behind what was said before.
+    const payload = bytes[5] === EXCHANGE ? bytes.subarray(6) : screenExtension(bytes[5]!, bytes.subarray(6));
     if (payload === null || !this.#goesOn(bytes[5]!)) {
       if (!this.#closed) this.#listener.said({ type: 'heard' });
       return;
@@ -205,6 +226,7 @@ class Conversation implements WirePort {
 
   /** A few bytes of a peer may have us send kilobytes: not for ever. False: the message is passed over. */
   #goesOn(id: number): boolean {
+    if (id === EXCHANGE) return this.#subject?.exchanges === true;
     const size = this.#subject?.infoBytes?.length ?? null;
     // While we search, every handshake would have us ask for the whole dictionary.
     if (id === 0) return this.#handshakes++ === 0 || size !== null;
@@ -244,21 +266,27 @@ class Conversation implements WirePort {
     });
     wire.on('cancel', tell('cancelled'));
     wire.on('reject', tell('rejected'));
+    wire.on(EXCHANGE_NAME, (payload: Uint8Array) => {
+      const addresses = readExchange(payload);
+      said(addresses === null ? { type: 'heard' } : { type: 'exchanged', addresses });
+    });
     wire.on('extended', (kind: string | number, message: Record<string, unknown>) => {
       if (kind !== 'handshake') return;
-      said(extendedOf(message));
+      said(extendedOf(message, this.#subject?.exchanges === true));
       if (this.#subject?.infoBytes === null && !isCount(message.metadata_size))
         this.close('has no metadata to give');
     });
   }
 }
 
-function extendedOf(handshake: Record<string, unknown>): PeerMessage {
-  const { upload_only: uploadOnly, reqq, p } = handshake;
+function extendedOf(handshake: Record<string, unknown>, mayExchange: boolean): PeerMessage {
+  const { upload_only: uploadOnly, reqq, p, m } = handshake;
+  const offers = typeof m === 'object' && m !== null && EXCHANGE_NAME in m ? m[EXCHANGE_NAME] : 0;
   return {
     type: 'extended',
     uploadOnly: uploadOnly === 1,
     requestsMax: isCount(reqq) ? Math.max(1, Math.min(reqq, 2000)) : REQUESTS_MAX_DEFAULT,
+    exchanges: mayExchange && isCount(offers) && offers > 0,
     port: isCount(p) && p <= 65_535 ? p : 0,
   };
 }

@@ -289,6 +289,7 @@ export class SimNode {
           slot,
           uploadOnly: true,
           requestsMax: this.#peer(slot).limits.queueMax,
+          exchanges: false,
           port: 0,
         };
       default:

@@ -298,6 +298,7 @@ function greetingOf(peer: SimNode, slot: number) {
     slot,
     uploadOnly: peer.swarm.uploadOnly,
     requestsMax: peer.limits.queueMax,
+    exchanges: false,
     port: PEER_PORT,
   } as const;
 }

@@ -13,7 +13,10 @@ const screened = (id: number, text: string) => {
 test('of a handshake only the numbers that we know are left', () => {
   const said =
     'd12:complete_agoi-1e1:md11:ut_metadatai3e6:ut_pexi1ee13:metadata_sizei9e1:pi6881e4:reqqi500e1:v3:abce';
-  assert.equal(screened(0, said), 'd1:md11:ut_metadatai3ee13:metadata_sizei9e1:pi6881e4:reqqi500ee');
+  assert.equal(
+    screened(0, said),
+    'd1:md11:ut_metadatai3e6:ut_pexi1ee13:metadata_sizei9e1:pi6881e4:reqqi500ee',
+  );
 });
 
 test('a handshake may have its keys in any order', () => {

@@ -29,6 +29,12 @@ function admit(members: Members, event: ReturnType<typeof arrival>): string | nu
   return null;
 }
 
+/** It says where it listens. */
+function introduce(members: Members, slot: number, port: number): boolean {
+  const greeting = { uploadOnly: false, requestsMax: 250, exchanges: true, port };
+  return members.introduced(members.get(slot)!, { type: 'extended', slot, ...greeting }, 0);
+}
+
 test('we do not keep a connection to ourselves, and do not call it again', () => {
   const members = new Members(id(1), LIMITS, new Rng(1));
   const self = arrival(id(1), true);
@@ -73,14 +79,14 @@ test('a banned peer comes back neither by its name nor by its address', () => {
   assert.deepEqual(members.calls(1e9), []);
   const caller = arrival(id(4), false, 0);
   assert.equal(admit(members, caller), null);
-  assert.ok(!members.placed(members.get(caller.slot)!, bad.address.port));
+  assert.ok(!introduce(members, caller.slot, bad.address.port));
 });
 
 test('a caller that tells its port is not called by us', () => {
   const members = new Members(id(1), LIMITS, new Rng(1));
   const caller = arrival(id(2), false, 0);
   admit(members, caller);
-  assert.ok(members.placed(members.get(caller.slot)!, 7000));
+  assert.ok(introduce(members, caller.slot, 7000));
   members.found([{ host: '10.0.0.2', port: 7000 }]);
   assert.deepEqual(members.calls(0), []);
 });

@@ -32,6 +32,7 @@ function view(more: Partial<SwarmView> = {}): SwarmView {
     trackerProblem: null,
     webSeedBytes: 0,
     webSeedReason: null,
+    addresses: [],
     ...more,
   };
 }

@@ -16,6 +16,7 @@ import { manifest } from './targets/manifest.ts';
 import { params } from './targets/params.ts';
 import { replies } from './targets/replies.ts';
 import { reports } from './targets/reports.ts';
+import { searches } from './targets/searches.ts';
 import { torrents } from './targets/torrents.ts';
 import { tracker } from './targets/tracker.ts';
 import { wire } from './targets/wire.ts';
@@ -39,6 +40,7 @@ export const TARGETS = {
   layout: layouts,
   disk: disks,
   magnet: magnets,
+  search: searches,
   age,
 } satisfies Record<string, (folder: string) => Target | Promise<Target>>;
 

@@ -15,6 +15,7 @@ const subject: Subject = {
   pieceCount: 9,
   infoBytes: Buffer.from('d4:name1:xe'),
   uploadOnly: false,
+  exchanges: true,
 };
 
 /** Two ends of a cable: what one writes the other reads, a few bytes at a time when `cut` says so. */
@@ -89,6 +90,7 @@ for (const cut of [1, 7, 1_000_000]) {
       type: 'extended',
       uploadOnly: false,
       requestsMax: 300,
+      exchanges: true,
       port: 7000,
     });
     const field = new Bitfield(9);
@@ -231,7 +233,7 @@ test('in an open swarm the first words are these, byte for byte', async () => {
   await here.ready;
   await sleep(20);
   const hello =
-    'd1:md11:ut_metadatai1ee13:metadata_sizei11e1:pi7000e4:reqqi300e11:upload_onlyi0e1:v9:Swarmboote';
+    'd1:md11:ut_metadatai1e6:ut_pexi2ee13:metadata_sizei11e1:pi7000e4:reqqi300e11:upload_onlyi0e1:v9:Swarmboote';
   const expected = Buffer.concat([
     Buffer.from('\x13BitTorrent protocol'),
     Buffer.from([0, 0, 0, 0, 0, 0x10, 0, 4]),
@@ -242,6 +244,35 @@ test('in an open swarm the first words are these, byte for byte', async () => {
     Buffer.from(hello),
   ]);
   assert.equal(Buffer.concat(said).toString('latin1'), expected.toString('latin1'));
+});
+
+test('peers are told of in one message, in chunks or whole', async () => {
+  const [left, right] = cable(7);
+  const there = converse(right, null);
+  const here = converse(left, subject);
+  await here.ready;
+  await hear(here.heard, 'extended');
+  const added = [{ host: '10.0.0.1', port: 7001, gives: true, reachable: true }];
+  here.wire.send({ type: 'exchange', added, dropped: [{ host: '10.0.0.2', port: 7002 }] });
+  here.wire.flush();
+  assert.deepEqual(await hear(there.heard, 'exchanged'), {
+    type: 'exchanged',
+    addresses: [{ host: '10.0.0.1', port: 7001 }],
+  });
+});
+
+test('where peers are not told of nobody offers it, and what is said of peers is not heard', async () => {
+  const [left, right] = cable(1_000_000);
+  const there = converse(right, null, { asked: () => ({ ...subject, exchanges: false }) });
+  const here = converse(left, subject);
+  await there.ready;
+  await hear(there.heard, 'extended');
+  const greeting = await hear(here.heard, 'extended');
+  assert.ok(greeting.type === 'extended' && !greeting.exchanges);
+  const payload = Buffer.from('\x14\x02d5:added6:\x0a\0\0\x01\x1b\x58e', 'latin1');
+  left.write(Buffer.concat([u32(payload.length), payload]));
+  await hear(there.heard, 'heard');
+  assert.ok(!there.heard.some(({ type }) => type === 'exchanged'));
 });
 
 for (const cut of [1, 7, 1_000_000]) {

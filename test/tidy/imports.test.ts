@@ -13,8 +13,8 @@ const RULES: readonly (readonly [string, RegExp, RegExp])[] = [
   ],
   [
     'the engine imports agent/core and its own parts',
-    /^agent\/(?:engine|transfer|webwire|infosearch)\.ts$/,
-    /^agent\/(?:core\/|engine|transfer|webwire|infosearch)/,
+    /^agent\/(?:engine|transfer|webwire|infosearch|localsearch)\.ts$/,
+    /^agent\/(?:core\/|engine|transfer|webwire|infosearch|localsearch)/,
   ],
   [
     'the rest of agent imports agent, node: and packages',

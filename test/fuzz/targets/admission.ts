@@ -80,7 +80,7 @@ function admittedStream(how: number): Uint8Array {
 export const admission = (): Target => ({
   seeds: [0, 1, 4, 5].map(admittedStream).concat(streamSeeds().slice(0, 4)),
   words: [
-    'd1:md12:sb_admissioni2ee12:sb_admission32:',
+    'd1:md12:sb_admissioni3ee12:sb_admission32:',
     '12:sb_admission32:',
     '\0\0\0\x22\x14\x02',
     '\0\0\0\x4d\x14\0',

@@ -56,6 +56,7 @@ async function judge(bytes: Uint8Array): Promise<Verdict> {
   const engine = await Engine.start({
     peers,
     openWire,
+    discovery: null,
     tracker,
     web,
     clock: () => performance.now(),

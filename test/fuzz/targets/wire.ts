@@ -1,6 +1,7 @@
 // A conversation: framing, handshakes, messages and extensions through the real wire, with a listener that minds the order.
 
 import { encode } from '../../../agent/core/bencode.ts';
+import { BOUNDS } from '../../../agent/core/bounds.ts';
 import type { PeerMessage, Subject, WireListener, WirePort } from '../../../agent/core/ports.ts';
 import { BLOCK_BYTES, KIB, MIB } from '../../../agent/core/units.ts';
 import { openWire } from '../../../agent/io/wire.ts';
@@ -18,6 +19,13 @@ const isWhole = (value: number) => Number.isInteger(value) && value >= 0 && valu
 function checkSaid(said: PeerMessage): void {
   if ('piece' in said) must(isWhole(said.piece), 'a piece is a number of 32 bits');
   if ('begin' in said) must(isWhole(said.begin) && said.length >= 0, 'a stretch has its bounds');
+  if (said.type === 'exchanged') {
+    must(
+      said.addresses.length <= BOUNDS.exchangedPeers &&
+        said.addresses.every(({ port }) => port > 0 && port <= 65_535),
+      'peers are told of within the limits',
+    );
+  }
   if (said.type === 'extended') {
     must(
       said.port >= 0 && said.port <= 65_535 && said.requestsMax >= 1,
@@ -64,6 +72,7 @@ async function judge(bytes: Uint8Array): Promise<Verdict> {
     pieceCount: searching ? null : 9,
     infoBytes: searching ? null : INFO_BYTES,
     uploadOnly: false,
+    exchanges: true,
   };
   const link = new FakeLink(outgoing);
   const wire: WirePort = openWire(
@@ -88,6 +97,8 @@ export const wire = (): Target => ({
     '\0\0\0\x0d\x06',
     'd1:md11:ut_metadatai1eee',
     'd8:msg_typei0e5:piecei0ee',
+    'd5:added6:',
+    '6:added618:',
     '5:piecei',
     'ee',
     '-12:',
