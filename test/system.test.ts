@@ -55,6 +55,7 @@ const CHROOT = [
   'mount -t sysfs sysfs /T/a/sys',
   'mount -t tmpfs -o mode=0755 tmpfs /T/a/run',
 ];
+const FLUSH = 'sync -f /T/a /T/a/boot/efi';
 const LEAVE = ['run', 'sys', 'proc', 'dev'].map((folder) => `umount -l /T/a/${folder}`);
 
 /** A target with these files in it (`a -> b`: a link), and the system that is to be made of it. */
@@ -85,6 +86,7 @@ const DEBIAN = {
   'etc/ssh/ssh_host_ed25519_key': 'the same everywhere',
   'etc/ssh/ssh_host_ed25519_key.pub': 'the same everywhere',
   'etc/ssh/ssh_config': 'stays',
+  'etc/swarmboot/installed': 'from an installed machine',
   'etc/fstab': 'LABEL=golden / ext3 defaults 0 1\n',
   'etc/hostname': 'golden\n',
   'etc/hosts': '127.0.0.1\tlocalhost\n127.0.1.1\tgolden\n',
@@ -132,8 +134,11 @@ test('on UEFI, what firmware could start is hidden until all else is on the disk
   equal(rooms.ran.splice(0).at(-1), 'mount -o bind /T/a/boot/efi/swarmboot.unfinished /T/a/boot/efi');
   await system.installBootLoader(never);
   const shown = rooms.ran.indexOf('umount /T/a/boot/efi');
-  equal(rooms.ran[shown - 1], 'sync');
-  match(rooms.ran.slice(shown + 1).join('\n'), /^cp -R .*\nrm -rf .*\nsync\n.*grub-install .*$/);
+  equal(rooms.ran[shown - 1], FLUSH);
+  match(
+    rooms.ran.slice(shown + 1).join('\n'),
+    /^cp -R .*\nrm -rf .*\nsync -f .*\n.*grub-install .*\nsync -f .*$/,
+  );
   await system.prepareDisks(never);
   rooms.ran.length = 0;
   await system.release();
@@ -234,7 +239,7 @@ describe('finishing a system', () => {
     deepEqual(tree.list('etc/ssh'), ['ssh_config']);
     match(read('etc/systemd/network/10-swarmboot.network'), /MACAddress=52:54:00:09:00:01/);
     match(read('etc/resolv.conf'), /nameserver 10\.9\.0\.1\n/);
-    match(read('etc/swarmboot/installed'), /^IMAGENAME='web'$/m);
+    equal(tree.has('etc/swarmboot/installed'), false);
     equal(tree.has('etc/mdadm/mdadm.conf'), false);
     deepEqual(rooms.ran, [
       ...CHROOT,
@@ -308,17 +313,20 @@ describe('finishing a system', () => {
 
 describe('the boot loader', () => {
   test('is configured, then installed, with everything on the disks between', async (t) => {
-    const { rooms, system, target, tree } = arena(t, BOOTABLE);
+    const { rooms, system, target, tree, read } = arena(t, BOOTABLE);
     answerAsGrub(rooms, target);
+    rooms.answers.push(['grub-install', () => String(equal(tree.has('etc/swarmboot/installed'), false))]);
     await system.installBootLoader(never);
+    match(read('etc/swarmboot/installed'), /^IMAGENAME='web'$/m);
     deepEqual(rooms.ran, [
       ...CHROOT,
       'chroot /T/a /usr/sbin/grub-probe --target=device /',
       'mkdir -p /dev/disk/by-uuid',
       `ln -sfn /dev/vda2 /dev/disk/by-uuid/${ROOT_UUID}`,
       'chroot /T/a /usr/sbin/grub-mkconfig -o /boot/grub/grub.cfg',
-      'sync',
+      FLUSH,
       'chroot /T/a /usr/sbin/grub-install --target=i386-pc /dev/vda',
+      FLUSH,
     ]);
     deepEqual(rooms.notes, ['the new system starts vmlinuz-6.1 with initrd.img-6.1']);
     equal(tree.has('etc/default/grub.d/swarmboot.cfg'), false);

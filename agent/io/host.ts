@@ -182,6 +182,7 @@ function look(folder: string, mounts: readonly Mount[]): Pool | null {
       device: String(stat.dev),
       inMemory,
       freeBytes,
+      heldBytes: 0,
       unusable: faultOf(path, fileSystem),
     };
   } catch {
