@@ -1,5 +1,5 @@
 // `make crashes`: every call of an install fails once, installs are killed at every stage and at random moments, and disks are
-// taken as they are in the middle of installs. Prints what became of them; ends with status 1 at the first wrong one.
+// taken as they are in the middle of installs. Prints what became of them; ends with status 1 when one of them is wrong.
 
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -39,11 +39,18 @@ try {
   for (const done of undo.reverse()) await done();
 }
 
-/** Runs the jobs, some at once, in their order. */
+/** Runs the jobs, some at once, in their order, and all of them, whatever becomes of one. */
 async function each<Job>(jobs: readonly Job[], work: (job: Job) => Promise<void>): Promise<void> {
   const left = [...jobs];
   const worker = async () => {
-    for (let job = left.shift(); job !== undefined; job = left.shift()) await work(job);
+    for (let job = left.shift(); job !== undefined; job = left.shift()) {
+      await work(job).catch((error: unknown) => {
+        console.error(error);
+        process.exitCode = 1;
+      });
+      const done = jobs.length - left.length;
+      if (done % 20 === 0) console.log(`${done} of ${jobs.length}`);
+    }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
 }
@@ -73,14 +80,15 @@ async function kills(): Promise<void> {
     (_, index) => 300 + ((index + (seed % 7) / 7) * 5000) / count,
   );
   let [installed, resumed, pieces] = [0, 0, 0];
-  await each([...STAGES, ...moments], async (when) => {
+  const jobs = [...STAGES, ...moments];
+  await each(jobs, async (when) => {
     const saved = await killAndRetry(site, `kill${String(when).replaceAll(/\W/g, '')}`, when);
     installed++;
     pieces += saved;
     if (saved > 0) resumed++;
   });
   console.log(
-    `killed: ${installed}, installed afterwards: ${installed}, of them ${resumed} with ${pieces} pieces saved`,
+    `killed: ${jobs.length}, installed afterwards: ${installed}, of them ${resumed} with ${pieces} pieces saved`,
   );
 }
 
