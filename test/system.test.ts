@@ -9,7 +9,7 @@ import type { SystemJob, SystemRooms } from '../agent/core/systemrooms.ts';
 import { openTree } from '../agent/io/target.ts';
 import { INSTALL_LOG, SCRIPT_MAX_MS, TargetSystem } from '../agent/system.ts';
 import { scratch } from './content.ts';
-import { LEASE, makeJob, PLAN, ROOT_UUID, script } from './systems.ts';
+import { BOOTABLE, DEBIAN, LEASE, makeJob, PLAN, ROOT_UUID, script } from './systems.ts';
 
 const never = new AbortController().signal;
 
@@ -76,32 +76,6 @@ function arena(t: TestContext, files: Record<string, string> = {}, changes: Part
   return { rooms, system, target, runFolder, read, tree: openTree(target) };
 }
 
-const DEBIAN = {
-  'lib -> usr/lib': '',
-  'usr/lib/systemd/systemd': '',
-  'usr/lib/systemd/system/systemd-networkd.service': '',
-  'usr/bin/systemctl': '',
-  'usr/bin/ssh-keygen': '',
-  'usr/sbin/sshd': '',
-  'etc/ssh/ssh_host_ed25519_key': 'the same everywhere',
-  'etc/ssh/ssh_host_ed25519_key.pub': 'the same everywhere',
-  'etc/ssh/ssh_config': 'stays',
-  'etc/swarmboot/installed': 'from an installed machine',
-  'etc/fstab': 'LABEL=golden / ext3 defaults 0 1\n',
-  'etc/hostname': 'golden\n',
-  'etc/hosts': '127.0.0.1\tlocalhost\n127.0.1.1\tgolden\n',
-  'etc/machine-id': '0123456789abcdef0123456789abcdef\n',
-  'var/lib/dbus/machine-id': '0123456789abcdef0123456789abcdef\n',
-  'var/lib/systemd/random-seed': 'the same everywhere',
-};
-
-const BOOTABLE = {
-  'boot/vmlinuz-6.1': '',
-  'boot/initrd.img-6.1': '',
-  'usr/sbin/grub-install': '',
-  'usr/sbin/grub-mkconfig': '',
-  'usr/lib/grub/i386-pc/modinfo.sh': '',
-};
 const GRUB_CFG = `linux /boot/vmlinuz-6.1 root=UUID=${ROOT_UUID} ro\ninitrd /boot/initrd.img-6.1\n`;
 
 /** What GRUB's programs do, as far as it is looked at. */
@@ -271,7 +245,7 @@ describe('finishing a system', () => {
     match(rooms.notes[0]!, /nobody has named this machine/);
     match(rooms.notes[1]!, /network configuration stays/);
     match(rooms.notes[2]!, /MAC is not known/);
-    deepEqual(tree.list('etc'), ['fstab', 'machine-id', 'swarmboot']);
+    deepEqual(tree.list('etc'), ['fstab', 'machine-id']);
     deepEqual(rooms.ran, []);
   });
 
