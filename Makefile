@@ -50,7 +50,7 @@ NODE_TEST := node --test --test-concurrency=2
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-secureboot packages-package packages-bench \
-  check types lint tidy test fuzz sim sim-large boot-test secureboot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch bench-crypt bench-trust figures lab lab-test \
+  check types lint tidy test fuzz crashes sim sim-large boot-test secureboot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch bench-crypt bench-trust figures lab lab-test \
   program man install uninstall deb deb-test sbom clean
 
 help: ## print this list
@@ -97,6 +97,13 @@ test: packages-test types lint ## check, and every test but benchmarks, the lab 
 # How long, which parser alone, by which chance (else 1 and a fresh one), and one input alone: docs/fuzz.md.
 fuzz: node_modules/.package-lock.json ## give every parser bytes that nobody has promised anything of (SECONDS=60 TARGET=wire SEED=1 INPUT=FILE)
 	@node test/fuzz/fuzz.ts '$(or $(SECONDS),60)' '$(TARGET)' '$(SEED)' '$(INPUT)'
+
+# How many moments: COUNT for kills and power cuts; SEED: which error which call gets.
+crashes: node_modules/.package-lock.json ## every call of an install fails once, 200 are killed, 100 lose their power, as root (CALLS=1 COUNT=200 SEED=1): half an hour
+	node test/faults/crash.ts calls --every '$(or $(CALLS),1)' --seed '$(or $(SEED),1)'
+	node test/faults/crash.ts kills --count '$(or $(COUNT),200)' --seed '$(or $(SEED),1)'
+	node test/faults/crash.ts restarts --count 10
+	unshare --mount --pid --fork --kill-child --mount-proc node test/faults/crash.ts cuts --count '$(or $(COUNT),100)'
 
 sim: node_modules/.package-lock.json ## swarms in the simulator: fixed seeds and a fresh one, faults, floors of efficiency
 	$(NODE_TEST) test/sim/*.test.ts

@@ -16,12 +16,13 @@ import {
   type NetworkFacts,
   slowestDisk,
 } from './core/readiness.ts';
-import type { EngineRoom, HostRoom, Rooms } from './core/rooms.ts';
+import type { EngineRoom, Rooms } from './core/rooms.ts';
 import type { Pool } from './core/staging.ts';
 import type { SystemJob } from './core/systemrooms.ts';
 import type { AnnounceReply, PeerAddress } from './core/tracker.ts';
 import type { Ms } from './core/units.ts';
 import type { Plan } from './plan.ts';
+import type { Staging } from './staging.ts';
 
 /** Who does not answer by then does not answer: on a cluster's network that takes a millisecond. */
 const ANSWER_MAX_MS: Ms = 5000;
@@ -43,6 +44,7 @@ export interface Candidate {
   readonly plan: Plan;
   readonly job: SystemJob;
   readonly engine: EngineRoom;
+  readonly staging: Pick<Staging, 'pools'>;
 }
 
 export interface Readiness {
@@ -163,7 +165,7 @@ function withoutSecrets(url: string): string {
   return parsed === null ? 'a tracker' : `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
 }
 
-async function checkMemory({ params, plan, job }: Candidate, { host }: Rooms): Promise<Finding[]> {
+async function checkMemory({ params, plan, job, staging }: Candidate, { host }: Rooms): Promise<Finding[]> {
   const { boel, image, overrides } = plan;
   const target: Pool = {
     folder: params.target,
@@ -171,13 +173,14 @@ async function checkMemory({ params, plan, job }: Candidate, { host }: Rooms): P
     device: 'to be made',
     inMemory: false,
     freeBytes: job.plan.capacityBytes,
+    heldBytes: 0,
     unusable: null,
   };
-  const forced = forcedPool(params, target, host);
+  const forced = await forcedPool(params, target, staging);
   if (forced === undefined) return [];
   const tarballs = [image, ...overrides];
   return judgeMemory({
-    pools: host.pools(),
+    pools: forced === null ? await staging.pools() : host.pools(),
     forced,
     availableBytes: await host.memoryAvailableBytes(),
     boelBytes: boel === null ? 0 : boel.torrent.length + boel.unpackedBytes,
@@ -190,11 +193,15 @@ async function checkMemory({ params, plan, job }: Candidate, { host }: Rooms): P
 }
 
 /** The pool that BITTORRENT_STAGING names; null: it names none; undefined: a script before the disks may still mount it. */
-function forcedPool({ stagingPool, target }: Params, made: Pool, host: HostRoom): Pool | null | undefined {
+async function forcedPool(
+  { stagingPool, target }: Params,
+  made: Pool,
+  staging: Candidate['staging'],
+): Promise<Pool | null | undefined> {
   if (stagingPool === null) return null;
   if (`${stagingPool}/`.startsWith(`${target}/`)) return { ...made, folder: stagingPool };
   try {
-    return host.poolAt(stagingPool, 'BITTORRENT_STAGING');
+    return (await staging.pools())[0]!;
   } catch (error) {
     if (error instanceof SwarmbootError && error.code === 'staging') return undefined;
     throw error;

@@ -1,7 +1,6 @@
 // The stages of an install as a list, and one wrapper that times, reports and retries each. The work itself is done in
 // the rooms; here is the order of things, and that nothing is left behind when one of them fails.
 
-import { join } from 'node:path';
 import { checkNode } from './check.ts';
 import { type ErrorCode, messageOf, SwarmbootError } from './core/errors.ts';
 import { FallbackSteps } from './core/fallback.ts';
@@ -15,7 +14,7 @@ import type {
   StoreRoom,
   TransferRoom,
 } from './core/rooms.ts';
-import { describe, type Pool } from './core/staging.ts';
+import type { Pool } from './core/staging.ts';
 import type { SystemJob } from './core/systemrooms.ts';
 import type { Ms } from './core/units.ts';
 import { enrolNode } from './enrol.ts';
@@ -31,9 +30,10 @@ import {
 import { rememberPeers } from './remembering.ts';
 import { seedOn } from './seeding.ts';
 import { describeJob, onDisks, planSystem } from './siteplan.ts';
-import { choosePool, usablePool } from './staging.ts';
+import { flushFolder, Staging, usablePool } from './staging.ts';
 import { TargetSystem } from './system.ts';
 import { until } from './until.ts';
+import { verified } from './verified.ts';
 
 /** A stage is data: its name, and its work. What it made is undone by `#cleanUp`, whatever happened. */
 interface Stage {
@@ -70,16 +70,15 @@ export class Install {
   #retries = 0;
   readonly #steps = new FallbackSteps();
   readonly #staged: Staged[] = [];
-  readonly #folders: string[] = [];
   /** What is kept for another attempt is, until this one leaves. */
   readonly #leaving = new AbortController();
   readonly #remembering: Promise<void>[] = [];
+  readonly #staging: Staging;
   #stage: StageName = 'parameters';
   /** Null: this node has not enrolled. */
   #membership: Membership | null = null;
   #engine: EngineRoom | null = null;
   #plan: Plan | null = null;
-  #pool: string | null = null;
   #imageExtraction: Promise<void> = Promise.resolve();
   /** Null when the install goes into a folder. */
   #job: SystemJob | null = null;
@@ -90,6 +89,7 @@ export class Install {
   constructor(params: Params, rooms: Rooms, signal: AbortSignal) {
     this.#params = params;
     this.#rooms = rooms;
+    this.#staging = new Staging(params, rooms);
     this.#startedMs = rooms.now();
     this.#busyPercent = rooms.host.watchProcessors();
     this.#signal = AbortSignal.any([signal, this.#failure.signal]);
@@ -161,7 +161,7 @@ export class Install {
       return { bytes: tarball.torrent.length, extractedBytes, writtenBytes, view };
     });
     return foldReport(this.#stage, transfers, {
-      pool: this.#pool,
+      pool: this.#staging.pool,
       elapsedMs: this.#rooms.now() - this.#startedMs,
       errors: this.#errors,
       retries: this.#retries,
@@ -220,6 +220,7 @@ export class Install {
     // An attempt before this one may have got so far.
     eraseKeys(this.#plan);
     this.#plan = await planInstall(this.#params, this.#rooms, this.#engine!, this.#signal);
+    this.#staging.expect(tarballsOf(this.#plan));
     this.#rooms.tell({ fact: 'note', text: `to be fetched: ${describePlan(this.#plan)}` });
     if (!onDisks(this.#params)) return;
     const job = await planSystem(this.#params, this.#plan, this.#rooms, this.#signal);
@@ -230,7 +231,13 @@ export class Install {
   }
 
   async #check(): Promise<void> {
-    const candidate = { params: this.#params, plan: this.#plan!, job: this.#job!, engine: this.#engine! };
+    const candidate = {
+      params: this.#params,
+      plan: this.#plan!,
+      job: this.#job!,
+      engine: this.#engine!,
+      staging: this.#staging,
+    };
     const { diskBytesPerSec, refusal } = await checkNode(candidate, this.#rooms, this.#signal);
     this.#diskBytesPerSec = diskBytesPerSec;
     if (refusal === null) return;
@@ -288,6 +295,9 @@ export class Install {
   async #seedWait(): Promise<void> {
     // Everything is verified by now, or its extraction would not have ended; the promises say so formally.
     for (const { transfer } of this.#staged) await until(transfer!.complete, this.#signal);
+    // On disks the boot loader has come after that.
+    if (!onDisks(this.#params))
+      await this.#rooms.system.run(flushFolder(this.#params.target), 'extract', this.#signal);
     this.#rooms.tell({ fact: 'installed', ms: this.#rooms.now() - this.#startedMs });
     const views = () => this.#staged.map(({ transfer }) => transfer!.view());
     await seedOn(this.#params, this.#rooms, views, this.#signal);
@@ -299,7 +309,7 @@ export class Install {
     this.#left = true;
     this.#leaving.abort();
     await Promise.all(this.#remembering);
-    const { host, tell } = this.#rooms;
+    const { tell } = this.#rooms;
     const attempt = async (work: Promise<unknown> | undefined) => {
       await work?.catch((error: unknown) =>
         tell({ fact: 'note', text: `while leaving: ${messageOf(error)}` }),
@@ -309,8 +319,7 @@ export class Install {
     eraseKeys(this.#plan);
     await Promise.all(this.#staged.map(({ transfer }) => attempt(transfer?.leave())));
     await attempt(this.#engine?.stop());
-    for (const { store } of this.#staged) await attempt(store.discard());
-    for (const folder of this.#folders) await attempt(host.removeFolder(folder));
+    await this.#staging.free(attempt);
   }
 
   #find(tarball: Tarball): Staged {
@@ -319,18 +328,15 @@ export class Install {
 
   /** Chooses a pool for `tarballs` together and reserves their room. */
   async #stageAll(tarballs: readonly Tarball[], target: Pool): Promise<readonly Staged[]> {
-    const { host, openStore, tell } = this.#rooms;
-    const { pool, needBytes, others } = await choosePool(tarballs, target, this.#params, host);
-    tell({ fact: 'poolChosen', pool: describe(pool), needBytes, others });
-    this.#pool = pool.folder;
-    const folder = await host.makeFolder(pool.folder);
-    this.#folders.push(folder);
-    const staged: Staged[] = [];
-    for (const tarball of tarballs) {
-      const store = await openStore(tarball.torrent, join(folder, tarball.torrent.name), this.#signal);
-      staged.push({ tarball, store, transfer: null, extractedBytes: 0, writtenBytes: 0 });
-      this.#staged.push(staged.at(-1)!);
-    }
+    const stores = await this.#staging.stage(tarballs, target, this.#signal);
+    const staged = tarballs.map((tarball, index) => ({
+      tarball,
+      store: stores[index]!,
+      transfer: null,
+      extractedBytes: 0,
+      writtenBytes: 0,
+    }));
+    this.#staged.push(...staged);
     return staged;
   }
 
@@ -352,7 +358,8 @@ export class Install {
     const chunks = store.source((bytes, signal) => transfer!.front(bytes, signal), this.#signal);
     const { compression, source } =
       tarball.entry === null
-        ? await recognised(chunks)
+        ? // Nobody has said what the whole tarball hashes to.
+          await recognised(verified(chunks, tarball.torrent, (piece, bytes) => store.verify(piece, bytes)))
         : { compression: tarball.entry.compression, source: chunks };
     const result: ExtractionResult = await extract(
       {

@@ -2,8 +2,6 @@
 
 import { randomUUID } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import packageJson from '../package.json' with { type: 'json' };
 import type { Command } from './core/command.ts';
@@ -34,6 +32,7 @@ import {
 } from './io/host.ts';
 import { recall, remember } from './io/memory.ts';
 import { enrol } from './io/monitor.ts';
+import { leftIn, stagingFolders, takeOver } from './io/pool.ts';
 import { call, echo, rewrite } from './io/probe.ts';
 import { openShell } from './io/shell.ts';
 import { openStore } from './io/store.ts';
@@ -70,8 +69,9 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
       poolAt,
       memoryAvailableBytes,
       watchProcessors,
-      makeFolder: (pool) => mkdtemp(join(pool, 'swarmboot-')),
-      removeFolder: (folder) => rm(folder, { recursive: true, force: true }),
+      ...stagingFolders(),
+      leftIn,
+      takeOver,
     },
     machine: machineRoom(lease),
     probe: {
@@ -104,8 +104,7 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
     enrol: (server, signal) => enrolling.enrol(server, signal),
     startEngine: () =>
       startPeer({ host: bind, port, uploadBytesPerSec: uploadMaxBytesPerSec, log, credentials }),
-    openStore: (torrent, path, signal) =>
-      openStore(torrent, { path, mode: 'create', hashes: digests }, signal),
+    openStore: (torrent, path, mode, signal) => openStore(torrent, { path, mode, hashes: digests }, signal),
     extract: (job, signal) => {
       const { fileKey } = job;
       const writer = job.writer === 'tar' ? tarWriter(job.target) : streamWriter(job.target);

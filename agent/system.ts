@@ -7,6 +7,7 @@ import {
   chrootMounts,
   chrootUnmounts,
   configureCommands,
+  flushTarget,
   GRUB_CONFIG,
   GRUB_DEFAULTS,
   grubDefaultsText,
@@ -45,6 +46,7 @@ export const SCRIPT_MAX_MS: Ms = 30 * 60_000;
 /** Where scripts lie while they run, below the installer's folder for them, and below the target's root. */
 const SCRIPTS_IN_INSTALLER = 'scripts';
 const SCRIPTS_IN_TARGET = 'run/swarmboot';
+const RECORD = 'etc/swarmboot/installed';
 export const INSTALL_LOG = 'var/log/swarmboot-install.log';
 const SYSTEMD = 'lib/systemd/systemd';
 
@@ -127,7 +129,8 @@ export class TargetSystem {
     await this.#makeHostKeys(tree, signal);
     await this.#configureNetwork(tree, signal);
     await this.#planFirstBoot(tree);
-    tree.write('etc/swarmboot/installed', recordText(this.#job), 0o644);
+    // The image may have been made of an installed machine.
+    tree.remove(RECORD);
   }
 
   /**
@@ -159,6 +162,9 @@ export class TargetSystem {
     this.#rooms.note(`the new system starts ${kernel} with ${initrd}`);
     await this.#showEfi(signal);
     for (const command of installCommands(this.#job)) await this.#system(command, signal);
+    // Says that all else is there: after it, as the last file of all, and on the disk when the install is told to be done.
+    tree.write(RECORD, recordText(this.#job), 0o644);
+    await this.#system(flushTarget(this.#job), signal);
   }
 
   /** Leaves the lines of the install's log in the new system. Throws SwarmbootError 'system'. */
@@ -217,7 +223,7 @@ export class TargetSystem {
   /** With all else on the disks by then: the image's own loader may start the system from here on. */
   async #showEfi(signal: AbortSignal): Promise<void> {
     if (!this.#efiHidden) return;
-    await this.#system({ argv: [BUSYBOX, 'sync'], why: 'write everything to the disks' }, signal);
+    await this.#system(flushTarget(this.#job), signal);
     await this.#system(unmountHiddenEfi(this.#job), signal);
     this.#efiHidden = false;
     for (const command of revealEfi(this.#job)) await this.#system(command, signal);

@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { CatalogEntry } from '../agent/core/catalog.ts';
-import { SwarmbootError } from '../agent/core/errors.ts';
+import { messageOf, SwarmbootError } from '../agent/core/errors.ts';
 import { parseTorrent } from '../agent/core/metainfo.ts';
 import type { Admission, LogFact } from '../agent/core/ports.ts';
 import type { Rules } from '../agent/core/release.ts';
@@ -11,10 +11,10 @@ import { swarmHash, type Torrent } from '../agent/core/torrent.ts';
 import { formatBytes, hex } from '../agent/core/units.ts';
 import type { Engine } from '../agent/engine.ts';
 import { digests } from '../agent/io/digest.ts';
-import { openStore, type Store } from '../agent/io/store.ts';
 import { startPeer } from '../agent/peer.ts';
 import type { Transfer } from '../agent/transfer.ts';
 import { tarballPath, torrentPath } from './repository.ts';
+import { KnownStates, WatchedStore } from './watched.ts';
 
 /** A first seeder meets every node of a cluster; each costs a socket and a little memory. */
 export const SEEDER_LIMITS = { peersMax: 400 };
@@ -40,13 +40,16 @@ export interface Seeded {
   /** The .torrent file as it lies in the repository. */
   readonly torrentBytes: Uint8Array;
   readonly transfer: Transfer;
-  readonly store: Store;
+  readonly store: WatchedStore;
 }
 
 export class Seeder {
   readonly #options: SeederOptions;
   readonly #engine: Engine;
   readonly #seeded = new Map<string, Seeded>();
+  readonly #known: KnownStates;
+  /** Tarballs that are not what their torrents say, each as it was when that was found. */
+  readonly #damaged = new Map<string, { readonly state: WatchedStore['state']; readonly error: unknown }>();
   /** Why a publication is not seeded, as it was last told. */
   readonly #refused = new Map<string, string>();
   #sharing: Sharing = { closed: false, networks: null };
@@ -54,6 +57,7 @@ export class Seeder {
   private constructor(options: SeederOptions, engine: Engine) {
     this.#options = options;
     this.#engine = engine;
+    this.#known = new KnownStates(options.repo);
   }
 
   /** Listens for peers. Throws SwarmbootError('network') when the port is taken. */
@@ -87,8 +91,8 @@ export class Seeder {
 
   /**
    * Seeds exactly these entries from now on; one that has not changed is not touched, unless it is to be shared with others
-   * than before. Returns what came and what went. An entry whose files are not as it says is left out and logged; the others
-   * go on. Throws SwarmbootError('repository') when closed swarms cannot be seeded; then nothing has changed.
+   * than before. Returns what came and what went. An entry whose files are not as it says, or were changed while they were
+   * seeded, is left out and logged; the others go on. Throws SwarmbootError('repository') when closed swarms cannot be seeded; then nothing has changed.
    */
   async follow(
     entries: readonly CatalogEntry[],
@@ -106,7 +110,8 @@ export class Seeder {
     const went: Seeded[] = [];
     const wanted = new Map(entries.map((entry) => [entry.name, entry]));
     for (const [name, seeded] of this.#seeded) {
-      if (!changed && wanted.get(name)?.sha256 === seeded.entry.sha256) continue;
+      const same = !changed && wanted.get(name)?.sha256 === seeded.entry.sha256;
+      if (same && !this.#isChanged(name, seeded)) continue;
       this.#seeded.delete(name);
       went.push(seeded);
       await seeded.transfer.leave();
@@ -123,12 +128,10 @@ export class Seeder {
         came.push(seeded);
       } catch (error) {
         if (!(error instanceof SwarmbootError)) throw error;
-        if (this.#refused.get(name) !== error.message) {
-          this.#options.log('not seeded', { name, reason: error.message });
-        }
-        this.#refused.set(name, error.message);
+        this.#refuse(name, error);
       }
     }
+    if (came.length + went.length > 0) await this.#remember();
     return { came, went };
   }
 
@@ -136,6 +139,53 @@ export class Seeder {
     await this.#engine.stop();
     for (const { store } of this.#seeded.values()) await store.close();
     this.#seeded.clear();
+  }
+
+  #isChanged(name: string, { store }: Seeded): boolean {
+    try {
+      store.watch();
+      return false;
+    } catch (error) {
+      if (!(error instanceof SwarmbootError)) throw error;
+      this.#refuse(name, error);
+      return true;
+    }
+  }
+
+  #refuse(name: string, { message }: SwarmbootError): void {
+    if (this.#refused.get(name) !== message) this.#options.log('not seeded', { name, reason: message });
+    this.#refused.set(name, message);
+  }
+
+  /** What cannot be kept costs the next start some reading, and nothing else. */
+  async #remember(): Promise<void> {
+    const states = [...this.#seeded.values()].map(({ entry, store }) => [entry.file, store.state] as const);
+    await this.#known.keep(new Map(states)).catch((error: unknown) => {
+      if (!(error instanceof SwarmbootError)) throw error;
+      this.#options.log('not remembered', { reason: error.message });
+    });
+  }
+
+  /** A tarball that was touched since it was last known to be whole is read before anybody else does. */
+  async #open(entry: CatalogEntry, torrent: Torrent): Promise<WatchedStore> {
+    const store = await WatchedStore.open(torrent, tarballPath(this.#options.repo, entry));
+    const damaged = this.#damaged.get(entry.file);
+    try {
+      if (isDeepStrictEqual(damaged?.state, store.state)) throw damaged?.error;
+      this.#damaged.delete(entry.file);
+      // `publish` has read what was never looked at.
+      if (damaged !== undefined || this.#known.compare(entry.file, store.state) === 'other') {
+        this.#options.log('checked', { name: entry.name, reason: 'its tarball was touched' });
+        await store.check();
+      }
+      return store;
+    } catch (cause) {
+      await store.close();
+      const reason = `${tarballPath(this.#options.repo, entry)} is not what its torrent says: ${messageOf(cause)}`;
+      const error = new SwarmbootError('repository', `${reason}; publish ${entry.name} again`, { cause });
+      this.#damaged.set(entry.file, { state: store.state, error: cause });
+      throw error;
+    }
   }
 
   async #seed(entry: CatalogEntry): Promise<Seeded> {
@@ -153,8 +203,8 @@ export class Seeder {
         `${place} is not the torrent of ${entry.name}; publish it again`,
       );
     }
-    const store = await openStore(torrent, { path: tarballPath(repo, entry), mode: 'seed', hashes: digests });
-    const transfer = this.#engine.join(torrent, store, store.have);
+    const store = await this.#open(entry, torrent);
+    const transfer = this.#engine.join(torrent, store, store.store.have);
     return { entry, torrent, torrentBytes, transfer, store };
   }
 }

@@ -30,7 +30,15 @@ import { Watch } from './watch.ts';
 /** How soon a new publication is offered. */
 const FOLLOW_MS: Ms = 1000;
 /** What the engine says that an admin wants to read; the comings and goings of peers are not among it. */
-const FACTS = new Set(['announce failed', 'tracker warns', 'not seeded', 'peer banned', 'not answered']);
+const FACTS = new Set([
+  'announce failed',
+  'tracker warns',
+  'not seeded',
+  'not remembered',
+  'checked',
+  'peer banned',
+  'not answered',
+]);
 
 export const serve: Command = {
   name: 'serve',

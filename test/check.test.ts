@@ -5,6 +5,7 @@ import { SwarmbootError } from '../agent/core/errors.ts';
 import { readParams } from '../agent/core/params.ts';
 import { MIB } from '../agent/core/units.ts';
 import { planInstall } from '../agent/plan.ts';
+import { Staging } from '../agent/staging.ts';
 import { disk, ONE_DISK } from './disks.ts';
 import { FakeRooms, install } from './rooms.ts';
 import { makeJob } from './systems.ts';
@@ -113,7 +114,7 @@ test('a disk on which a write is still on its way parks the node whatever CHECK 
   const { params } = readParams([{ origin: 'flags', facts }]);
   const engine = await rooms.startEngine();
   const plan = await planInstall(params, rooms, engine, t.signal);
-  const candidate = { params, plan, job: makeJob(), engine };
+  const candidate = { params, plan, job: makeJob(), engine, staging: new Staging(params, rooms) };
   const { promise, reject } = Promise.withResolvers<never>();
   Object.assign(rooms, { probe: { ...rooms.probe, rewrite: () => promise } });
   const { diskBytesPerSec, refusal } = await checkNode(candidate, rooms, t.signal, 20);
@@ -235,6 +236,7 @@ describe('memory', () => {
         device: '1',
         inMemory: true,
         freeBytes: 50 * MIB,
+        heldBytes: 0,
         unusable: null,
       },
     ];

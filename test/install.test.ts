@@ -33,6 +33,7 @@ describe('an install', () => {
       'extract debian into /a',
       'extract rack into /a',
       'extract site into /a',
+      'run sync',
       'leave boel-tools.tar',
       'leave image-debian.tar',
       'leave override-rack.tar',

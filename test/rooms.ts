@@ -20,7 +20,7 @@ import type {
   StoreRoom,
   TransferRoom,
 } from '../agent/core/rooms.ts';
-import type { Pool } from '../agent/core/staging.ts';
+import type { LeftFolder, Pool } from '../agent/core/staging.ts';
 import type { SystemRooms, TreeRoom } from '../agent/core/systemrooms.ts';
 import type { PeerAddress } from '../agent/core/tracker.ts';
 import type { Trust } from '../agent/core/trust.ts';
@@ -99,7 +99,15 @@ export const MANIFEST: Manifest = {
 };
 
 function pool(folder: string): Pool {
-  return { folder, fileSystem: 'ext4', device: folder, inMemory: false, freeBytes: GIB, unusable: null };
+  return {
+    folder,
+    fileSystem: 'ext4',
+    device: folder,
+    inMemory: false,
+    freeBytes: GIB,
+    heldBytes: 0,
+    unusable: null,
+  };
 }
 
 /** Rooms that remember, in one list, everything that was asked of them. */
@@ -169,7 +177,15 @@ export class FakeRooms implements Rooms {
       return `${at}/staging`;
     },
     removeFolder: async (folder: string) => this.#ask(`remove ${folder}`),
+    leftIn: async (folder: string) => this.left.filter((left) => left.folder.startsWith(`${folder}/`)),
+    takeOver: (from: string, to: string) => {
+      this.#ask(`take ${from} to ${to}`);
+      return true;
+    },
   };
+
+  /** What installs before this one have left. */
+  left: LeftFolder[] = [];
 
   /** What the trial of each disk gives. */
   written = { bytes: 32 * MIB, ms: 100 };
@@ -260,8 +276,8 @@ export class FakeRooms implements Rooms {
     };
   }
 
-  openStore = async (torrent: { name: string }, path: string): Promise<StoreRoom> => {
-    this.#ask(`reserve ${path}`);
+  openStore = async (torrent: { name: string }, path: string, mode: string): Promise<StoreRoom> => {
+    this.#ask(`${mode === 'create' ? 'reserve' : mode} ${path}`);
     return {
       path,
       have: new Bitfield(1),

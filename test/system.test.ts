@@ -9,7 +9,7 @@ import type { SystemJob, SystemRooms } from '../agent/core/systemrooms.ts';
 import { openTree } from '../agent/io/target.ts';
 import { INSTALL_LOG, SCRIPT_MAX_MS, TargetSystem } from '../agent/system.ts';
 import { scratch } from './content.ts';
-import { LEASE, makeJob, PLAN, ROOT_UUID, script } from './systems.ts';
+import { BOOTABLE, DEBIAN, LEASE, makeJob, PLAN, ROOT_UUID, script } from './systems.ts';
 
 const never = new AbortController().signal;
 
@@ -55,6 +55,7 @@ const CHROOT = [
   'mount -t sysfs sysfs /T/a/sys',
   'mount -t tmpfs -o mode=0755 tmpfs /T/a/run',
 ];
+const FLUSH = 'sync -f /T/a /T/a/boot/efi';
 const LEAVE = ['run', 'sys', 'proc', 'dev'].map((folder) => `umount -l /T/a/${folder}`);
 
 /** A target with these files in it (`a -> b`: a link), and the system that is to be made of it. */
@@ -75,31 +76,6 @@ function arena(t: TestContext, files: Record<string, string> = {}, changes: Part
   return { rooms, system, target, runFolder, read, tree: openTree(target) };
 }
 
-const DEBIAN = {
-  'lib -> usr/lib': '',
-  'usr/lib/systemd/systemd': '',
-  'usr/lib/systemd/system/systemd-networkd.service': '',
-  'usr/bin/systemctl': '',
-  'usr/bin/ssh-keygen': '',
-  'usr/sbin/sshd': '',
-  'etc/ssh/ssh_host_ed25519_key': 'the same everywhere',
-  'etc/ssh/ssh_host_ed25519_key.pub': 'the same everywhere',
-  'etc/ssh/ssh_config': 'stays',
-  'etc/fstab': 'LABEL=golden / ext3 defaults 0 1\n',
-  'etc/hostname': 'golden\n',
-  'etc/hosts': '127.0.0.1\tlocalhost\n127.0.1.1\tgolden\n',
-  'etc/machine-id': '0123456789abcdef0123456789abcdef\n',
-  'var/lib/dbus/machine-id': '0123456789abcdef0123456789abcdef\n',
-  'var/lib/systemd/random-seed': 'the same everywhere',
-};
-
-const BOOTABLE = {
-  'boot/vmlinuz-6.1': '',
-  'boot/initrd.img-6.1': '',
-  'usr/sbin/grub-install': '',
-  'usr/sbin/grub-mkconfig': '',
-  'usr/lib/grub/i386-pc/modinfo.sh': '',
-};
 const GRUB_CFG = `linux /boot/vmlinuz-6.1 root=UUID=${ROOT_UUID} ro\ninitrd /boot/initrd.img-6.1\n`;
 
 /** What GRUB's programs do, as far as it is looked at. */
@@ -132,8 +108,11 @@ test('on UEFI, what firmware could start is hidden until all else is on the disk
   equal(rooms.ran.splice(0).at(-1), 'mount -o bind /T/a/boot/efi/swarmboot.unfinished /T/a/boot/efi');
   await system.installBootLoader(never);
   const shown = rooms.ran.indexOf('umount /T/a/boot/efi');
-  equal(rooms.ran[shown - 1], 'sync');
-  match(rooms.ran.slice(shown + 1).join('\n'), /^cp -R .*\nrm -rf .*\nsync\n.*grub-install .*$/);
+  equal(rooms.ran[shown - 1], FLUSH);
+  match(
+    rooms.ran.slice(shown + 1).join('\n'),
+    /^cp -R .*\nrm -rf .*\nsync -f .*\n.*grub-install .*\nsync -f .*$/,
+  );
   await system.prepareDisks(never);
   rooms.ran.length = 0;
   await system.release();
@@ -234,7 +213,7 @@ describe('finishing a system', () => {
     deepEqual(tree.list('etc/ssh'), ['ssh_config']);
     match(read('etc/systemd/network/10-swarmboot.network'), /MACAddress=52:54:00:09:00:01/);
     match(read('etc/resolv.conf'), /nameserver 10\.9\.0\.1\n/);
-    match(read('etc/swarmboot/installed'), /^IMAGENAME='web'$/m);
+    equal(tree.has('etc/swarmboot/installed'), false);
     equal(tree.has('etc/mdadm/mdadm.conf'), false);
     deepEqual(rooms.ran, [
       ...CHROOT,
@@ -266,7 +245,7 @@ describe('finishing a system', () => {
     match(rooms.notes[0]!, /nobody has named this machine/);
     match(rooms.notes[1]!, /network configuration stays/);
     match(rooms.notes[2]!, /MAC is not known/);
-    deepEqual(tree.list('etc'), ['fstab', 'machine-id', 'swarmboot']);
+    deepEqual(tree.list('etc'), ['fstab', 'machine-id']);
     deepEqual(rooms.ran, []);
   });
 
@@ -308,17 +287,20 @@ describe('finishing a system', () => {
 
 describe('the boot loader', () => {
   test('is configured, then installed, with everything on the disks between', async (t) => {
-    const { rooms, system, target, tree } = arena(t, BOOTABLE);
+    const { rooms, system, target, tree, read } = arena(t, BOOTABLE);
     answerAsGrub(rooms, target);
+    rooms.answers.push(['grub-install', () => String(equal(tree.has('etc/swarmboot/installed'), false))]);
     await system.installBootLoader(never);
+    match(read('etc/swarmboot/installed'), /^IMAGENAME='web'$/m);
     deepEqual(rooms.ran, [
       ...CHROOT,
       'chroot /T/a /usr/sbin/grub-probe --target=device /',
       'mkdir -p /dev/disk/by-uuid',
       `ln -sfn /dev/vda2 /dev/disk/by-uuid/${ROOT_UUID}`,
       'chroot /T/a /usr/sbin/grub-mkconfig -o /boot/grub/grub.cfg',
-      'sync',
+      FLUSH,
       'chroot /T/a /usr/sbin/grub-install --target=i386-pc /dev/vda',
+      FLUSH,
     ]);
     deepEqual(rooms.notes, ['the new system starts vmlinuz-6.1 with initrd.img-6.1']);
     equal(tree.has('etc/default/grub.d/swarmboot.cfg'), false);

@@ -90,3 +90,32 @@ export async function finishSystem(
     proof,
   ).finish(new AbortController().signal);
 }
+
+/** Files of an image that was made of an installed Debian (`a -> b`: a link). */
+export const DEBIAN = {
+  'lib -> usr/lib': '',
+  'usr/lib/systemd/systemd': '',
+  'usr/lib/systemd/system/systemd-networkd.service': '',
+  'usr/bin/systemctl': '',
+  'usr/bin/ssh-keygen': '',
+  'usr/sbin/sshd': '',
+  'etc/ssh/ssh_host_ed25519_key': 'the same everywhere',
+  'etc/ssh/ssh_host_ed25519_key.pub': 'the same everywhere',
+  'etc/ssh/ssh_config': 'stays',
+  'etc/swarmboot/installed': 'from an installed machine',
+  'etc/fstab': 'LABEL=golden / ext3 defaults 0 1\n',
+  'etc/hostname': 'golden\n',
+  'etc/hosts': '127.0.0.1\tlocalhost\n127.0.1.1\tgolden\n',
+  'etc/machine-id': '0123456789abcdef0123456789abcdef\n',
+  'var/lib/dbus/machine-id': '0123456789abcdef0123456789abcdef\n',
+  'var/lib/systemd/random-seed': 'the same everywhere',
+};
+
+/** What lets an image start by itself on a BIOS. */
+export const BOOTABLE = {
+  'boot/vmlinuz-6.1': '',
+  'boot/initrd.img-6.1': '',
+  'usr/sbin/grub-install': '',
+  'usr/sbin/grub-mkconfig': '',
+  'usr/lib/grub/i386-pc/modinfo.sh': '',
+};

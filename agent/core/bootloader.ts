@@ -169,20 +169,30 @@ export function configureCommands(job: SystemJob, tree: TreeRoom, rootDevice: st
   return commands;
 }
 
+/**
+ * Waits until each file system of the target has on its disk what was written to it, and fails when one could not write it:
+ * syncfs(2) tells, sync(2) does not.
+ */
+export function flushTarget({ plan, target }: SystemJob): Command {
+  const mounts = plan.fstab.filter(({ type }) => type !== 'swap').map(({ mountPoint }) => mountPoint);
+  const folders = mounts.map((mountPoint) => (mountPoint === '/' ? target : `${target}${mountPoint}`));
+  return { argv: [BUSYBOX, 'sync', '-f', ...folders], why: 'write everything to the disks' };
+}
+
 /** Commands that make the disks startable: the very last, and with all else on the disks by then. */
 export function installCommands(job: SystemJob): Command[] {
   const { plan, target } = job;
   const command = (why: string, ...options: string[]) =>
     inTarget(target, ['/usr/sbin/grub-install', ...options], why);
-  const sync = { argv: [BUSYBOX, 'sync'], why: 'write everything to the disks' };
+  const flush = flushTarget(job);
   if (plan.firmware === 'bios') {
     const disks = plan.bootDisks.map((disk) =>
       command(`install the boot loader on ${disk}`, '--target=i386-pc', disk),
     );
-    return [sync, ...disks];
+    return [flush, ...disks];
   }
   const options = ['--target=x86_64-efi', '--efi-directory=/boot/efi', '--removable', '--no-nvram'];
-  return [sync, command('install the boot loader on the EFI system partition', ...options)];
+  return [flush, command('install the boot loader on the EFI system partition', ...options)];
 }
 
 /** What a machine started by this configuration would run: the kernel and RAM disk of its first entry. */

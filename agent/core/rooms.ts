@@ -12,7 +12,7 @@ import type { Magnet } from './magnet.ts';
 import type { SignatureChecks } from './minisign.ts';
 import type { Admission, Company, StorePort } from './ports.ts';
 import type { InstallEvent } from './report.ts';
-import type { Pool } from './staging.ts';
+import type { LeftFolder, Pool } from './staging.ts';
 import type { SystemRooms } from './systemrooms.ts';
 import type { Hashes, Torrent } from './torrent.ts';
 import type { AnnounceReply, PeerAddress } from './tracker.ts';
@@ -123,9 +123,13 @@ export interface HostRoom {
   memoryAvailableBytes(): Promise<number>;
   /** Begins to watch all processors together. Returns what tells how busy they have been since, in percent. */
   watchProcessors(): () => number;
-  /** A new folder in `pool`, for its owner alone. */
+  /** A new folder in `pool`, for its owner alone, held by this process until it is removed. */
   makeFolder(pool: string): Promise<string>;
   removeFolder(folder: string): Promise<void>;
+  /** What installs of this machine that were killed, or lost power, have left in `pool`. */
+  leftIn(pool: string): Promise<readonly LeftFolder[]>;
+  /** Moves a file of a left folder into a held one of the same pool. False: it cannot be had any more. */
+  takeOver(from: string, to: string): boolean;
 }
 
 /** Small texts that outlive an install which is cut off. Neither rejects: what cannot be kept is not remembered. */
@@ -189,7 +193,13 @@ export interface Rooms {
   /** How this node is known in closed swarms; null: it has not been enrolled, and cannot take part in one. */
   readonly admission: Admission | null;
   startEngine(): Promise<EngineRoom>;
-  openStore(torrent: Torrent, path: string, signal: AbortSignal): Promise<StoreRoom>;
+  /** `resume`: what lies at `path` is checked piece by piece, and kept as far as it is good. */
+  openStore(
+    torrent: Torrent,
+    path: string,
+    mode: 'create' | 'resume',
+    signal: AbortSignal,
+  ): Promise<StoreRoom>;
   extract(job: Extraction, signal: AbortSignal): Promise<ExtractionResult>;
   now(): Ms;
   /** Rejects with the signal's reason. */

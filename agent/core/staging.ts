@@ -15,8 +15,24 @@ export interface Pool {
   readonly inMemory: boolean;
   /** What this user may still write. */
   readonly freeBytes: number;
+  /** Of `freeBytes`, what tarballs hold that an install has left which was cut off, and this one takes over. */
+  readonly heldBytes: number;
   /** Why it cannot be used at all (`read-only`); null when it can. */
   readonly unusable: string | null;
+}
+
+/** A file in a folder that an install has left. */
+export interface LeftFile {
+  readonly name: string;
+  readonly bytes: number;
+  /** What it takes of its file system; less where nothing was written yet. */
+  readonly allocatedBytes: number;
+}
+
+/** A staging folder whose install was killed, or lost power. */
+export interface LeftFolder {
+  readonly folder: string;
+  readonly files: readonly LeftFile[];
 }
 
 export interface StagingDemand {
@@ -40,7 +56,8 @@ export interface StagingChoice {
 export const SLACK_BYTES = 100 * MIB;
 
 /**
- * Chooses among `pools`, or takes `forced` if that fits: tmpfs first, then /tmp on disk, then the one with most room.
+ * Chooses among `pools`, or takes `forced` if that fits: first where tarballs lie already, then tmpfs, then /tmp on disk,
+ * then the one with most room.
  * Throws SwarmbootError 'staging' that says what each of them lacked.
  */
 export function chooseStaging(
@@ -82,6 +99,7 @@ function byPreference(a: Pool, b: Pool): number {
 }
 
 function rank(pool: Pool): number {
+  if (pool.heldBytes > 0) return -1;
   const tmp = pool.folder === '/tmp';
   if (pool.inMemory) return tmp ? 0 : 1;
   return tmp ? 2 : 3;
@@ -99,6 +117,7 @@ function lackOf(pool: Pool, demand: StagingDemand, memoryAvailableBytes: number)
   if (!pool.inMemory) return null;
   // A tmpfs promises its size, not memory; and a target in memory takes from the same memory, whatever its mount.
   const memoryNeed = demand.keptBytes + SLACK_BYTES + (demand.target.inMemory ? demand.unpackedBytes : 0);
-  if (memoryAvailableBytes >= memoryNeed) return null;
-  return `needs ${formatBytes(memoryNeed)} of memory, has ${formatBytes(memoryAvailableBytes)} available`;
+  const memoryBytes = memoryAvailableBytes + pool.heldBytes;
+  if (memoryBytes >= memoryNeed) return null;
+  return `needs ${formatBytes(memoryNeed)} of memory, has ${formatBytes(memoryBytes)} available`;
 }

@@ -72,9 +72,9 @@ export function watchProcessors(): () => number {
   };
 }
 
-/** One pool for each file system that is mounted here, in `/tmp` if that lies on it, else where it is mounted. */
+/** One pool for each file system that is mounted here, in `/tmp` if that lies on it, else where it is mounted. Throws as `readMounts`. */
 export function pools(): Pool[] {
-  const mounts = parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8'));
+  const mounts = readMounts();
   const folders = mounts.map(({ folder }) => folder).filter((folder) => !KERNELS.test(folder));
   const byDevice = new Map<string, Pool>();
   for (const folder of ['/tmp', ...folders.sort((a, b) => a.length - b.length)]) {
@@ -86,7 +86,7 @@ export function pools(): Pool[] {
 
 /** `folder` as a pool. Throws SwarmbootError 'staging' when it is no folder; `parameter` is who named it. */
 export function poolAt(folder: string, parameter: string): Pool {
-  const pool = look(folder, parseMountinfo(readFileSync('/proc/self/mountinfo', 'utf8')));
+  const pool = look(folder, readMounts());
   if (pool !== null) return pool;
   throw new SwarmbootError(
     'staging',
@@ -149,6 +149,17 @@ export function networkLinks(): LinkSight[] {
     });
 }
 
+/** The mounts of this process. Throws SwarmbootError 'staging' when the kernel does not tell them. */
+function readMounts(): Mount[] {
+  const path = '/proc/self/mountinfo';
+  try {
+    return parseMountinfo(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    const message = `cannot read ${path} (${messageOf(cause)}), so no place for tarballs can be chosen; start again`;
+    throw new SwarmbootError('staging', message, { cause });
+  }
+}
+
 /** Every mount, a later one at the same place hiding the earlier (proc(5)). */
 export function parseMountinfo(text: string): Mount[] {
   const byFolder = new Map<string, Mount>();
@@ -182,6 +193,7 @@ function look(folder: string, mounts: readonly Mount[]): Pool | null {
       device: String(stat.dev),
       inMemory,
       freeBytes,
+      heldBytes: 0,
       unusable: faultOf(path, fileSystem),
     };
   } catch {

@@ -97,6 +97,12 @@ class Tree implements TreeRoom {
       fs.closeSync(fd);
     }
     fs.renameSync(beside, place);
+    const folder = fs.openSync(dirname(place), fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+    try {
+      fs.fsyncSync(folder);
+    } finally {
+      fs.closeSync(folder);
+    }
   }
 
   /** Where a path lies when its last part is taken as it is, link or not. */

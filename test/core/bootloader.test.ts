@@ -88,7 +88,7 @@ test('with RAID or LVM below it, the initial RAM disk is made anew', (t) => {
 test('BIOS: all is on the disks before GRUB goes onto each of them', () => {
   const plan = { ...PLAN, bootDisks: ['/dev/vda', '/dev/vdb'] };
   deepEqual(commands(installCommands(makeJob({ plan }))), [
-    '/usr/bin/busybox sync',
+    '/usr/bin/busybox sync -f /a /a/boot/efi',
     '/usr/bin/busybox chroot /a /usr/sbin/grub-install --target=i386-pc /dev/vda',
     '/usr/bin/busybox chroot /a /usr/sbin/grub-install --target=i386-pc /dev/vdb',
   ]);
@@ -96,7 +96,7 @@ test('BIOS: all is on the disks before GRUB goes onto each of them', () => {
 
 test('UEFI: GRUB goes where every firmware looks, and the firmware keeps its own list', () => {
   deepEqual(commands(installCommands(makeJob({ plan: { ...PLAN, firmware: 'efi' } }))), [
-    '/usr/bin/busybox sync',
+    '/usr/bin/busybox sync -f /a /a/boot/efi',
     '/usr/bin/busybox chroot /a /usr/sbin/grub-install --target=x86_64-efi --efi-directory=/boot/efi --removable --no-nvram',
   ]);
 });

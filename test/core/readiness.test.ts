@@ -178,6 +178,7 @@ describe('memory', () => {
     device: folder,
     inMemory: true,
     freeBytes: 4 * GIB,
+    heldBytes: 0,
     unusable: null,
     ...more,
   });

@@ -12,6 +12,7 @@ function pool(folder: string, more: Partial<Pool> = {}): Pool {
     device: folder,
     inMemory: false,
     freeBytes: 10 * GIB,
+    heldBytes: 0,
     unusable: null,
     ...more,
   };
@@ -59,6 +60,14 @@ test('/tmp on disk goes before a larger disk', () => {
 
 test('without tmpfs and /tmp, the file system with most room is taken', () => {
   assert.equal(choose([pool('/small'), data]).pool, data);
+});
+
+test('where tarballs of this install lie already is first, and what they hold counts as room and as memory', () => {
+  const held = pool('/data', { freeBytes: 2 * GIB, heldBytes: GIB });
+  assert.equal(choose([tmpfs, held]).pool, held);
+  const memory = { ...tmpfs, freeBytes: 2 * GIB, heldBytes: GIB };
+  assert.equal(choose([memory, data], {}, 512 * MIB).pool, memory);
+  assert.equal(choose([tmpfs, pool('/data', { freeBytes: MIB, heldBytes: MIB })]).pool, tmpfs);
 });
 
 test('the need is the sum of what is kept, and the slack', () => {
@@ -122,6 +131,7 @@ test('whatever the machine has, a chosen pool has the room, and every pool is ac
     device: fc.constantFrom('1', '2', '3'),
     inMemory: fc.boolean(),
     freeBytes: fc.nat(4 * MIB).map((n) => n * 1024),
+    heldBytes: fc.constant(0),
     unusable: fc.constantFrom(null, null, 'read-only'),
   });
   fc.assert(
