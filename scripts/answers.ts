@@ -12,11 +12,13 @@ import type { LogFact } from '../agent/core/ports.ts';
 import { fileKeyOf } from './agekeys.ts';
 import type { Asker } from './core/access.ts';
 import type { ServerAddresses } from './core/bootentry.ts';
+import { SITE_STATE_NAME } from './core/sitestate.ts';
 import type { Gate } from './gate.ts';
 import type { Doors } from './listen.ts';
 import { type Signed, unsignedManifest } from './manifest.ts';
 import type { Seeded, Seeder } from './seeder.ts';
 import type { Reply, Site } from './site.ts';
+import { readSiteState } from './sitestate.ts';
 import type { ServerCertificate } from './tls.ts';
 import type { TrackerServer } from './tracker.ts';
 import type { Watch } from './watch.ts';
@@ -78,6 +80,8 @@ export class Answers {
     if (path === `/${MANIFEST_NAME}`) {
       return { status: 200, type: 'application/octet-stream', body: this.#manifest() };
     }
+    // A mirror of a closed site would have to admit nodes: that is more than to read.
+    if (path === `/${SITE_STATE_NAME}` && asker.is === 'anybody') return this.#siteState();
     const sealed = /^\/keys\/([^/]+)$/.exec(path)?.[1];
     if (sealed !== undefined) return this.#key(sealed, asker);
     const name = /^\/torrents\/([^/]+)\.torrent$/.exec(path)?.[1];
@@ -103,6 +107,11 @@ export class Answers {
     if (this.signed !== null) return this.signed.document;
     const entries = [...this.#parts.seeder.seeded.values()].map(({ entry }) => entry);
     return JSON.stringify(unsignedManifest(entries, this.#parts.site.files));
+  }
+
+  async #siteState(): Promise<Reply> {
+    const body = JSON.stringify(await readSiteState(this.#parts.repo));
+    return { status: 200, type: 'application/json', body, headers: { 'Cache-Control': 'no-store' } };
   }
 
   /** The key of an encrypted publication, for enrolled nodes alone. */

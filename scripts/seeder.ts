@@ -26,6 +26,8 @@ export interface SeederOptions {
   /** 0 for no cap. */
   readonly uploadBytesPerSec: number;
   readonly log: LogFact;
+  /** Trackers at which torrents that name none are announced. */
+  readonly announce: readonly (readonly string[])[];
   /** By what nodes are admitted to closed swarms; null: none can be seeded. */
   readonly admission: Admission | null;
 }
@@ -154,7 +156,8 @@ export class Seeder {
       );
     }
     const store = await openStore(torrent, { path: tarballPath(repo, entry), mode: 'seed', hashes: digests });
-    const transfer = this.#engine.join(torrent, store, store.have);
+    const { announce } = torrent.announce.length > 0 ? torrent : this.#options;
+    const transfer = this.#engine.join({ ...torrent, announce }, store, store.have);
     return { entry, torrent, torrentBytes, transfer, store };
   }
 }
