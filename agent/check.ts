@@ -113,8 +113,8 @@ async function measureNetwork(
 type Result<Value> = { readonly ms: Ms; readonly value: Value } | { readonly fault: string };
 
 async function lookAround(
-  { params, plan, job, engine }: Candidate,
-  { probe, now }: Rooms,
+  { plan, job, engine }: Candidate,
+  { servers, probe, now }: Rooms,
   signal: AbortSignal,
 ): Promise<NetworkFacts> {
   const ask = async <Value>(
@@ -132,11 +132,14 @@ async function lookAround(
   };
   const { torrent } = plan.image;
   const link = bootLink(probe.links(), job.lease);
-  const server = new URL(params.imageServer!);
-  const echo = (bytes: number) => ask(server.host, (limit) => probe.echo(server, bytes, limit));
-  const small = await echo(SMALL_BYTES);
+  const small = await ask(servers!.first.host, (limit) =>
+    servers!.ask((server, until) => probe.echo(server, SMALL_BYTES, until), limit),
+  );
+  // Whoever has answered: one that has died meanwhile says nothing of the size of packets.
+  const server = servers!.first;
   const sendsBack = 'value' in small && small.value;
-  const large = sendsBack ? await echo(LARGE_PACKETS * (link?.mtu ?? MTU_USUAL)) : null;
+  const largeBytes = LARGE_PACKETS * (link?.mtu ?? MTU_USUAL);
+  const large = sendsBack ? await ask(server.host, (limit) => probe.echo(server, largeBytes, limit)) : null;
   const trackers = await Promise.all(
     [...new Set(torrent.announce.flat())].map((url) =>
       ask(withoutSecrets(url), (limit) => engine.askTracker(torrent, url, PEERS_WANTED, limit)),

@@ -213,7 +213,7 @@ export class Install {
   }
 
   async #enrol(): Promise<void> {
-    this.#membership = await enrolNode(this.#params, this.#rooms, this.#signal);
+    this.#membership = await enrolNode(this.#rooms, this.#signal);
   }
 
   async #readCatalog(): Promise<void> {

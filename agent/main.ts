@@ -28,6 +28,7 @@ import { openLog } from './io/log.ts';
 import { askNode, Monitor } from './io/monitor.ts';
 import { openRooms, pause } from './openrooms.ts';
 import { Reporting } from './reporting.ts';
+import { Servers } from './servers.ts';
 import { waitUntilArmed, waitUntilArmedAgain } from './waiting.ts';
 
 const LOCAL_CFG = '/local.cfg';
@@ -111,7 +112,7 @@ async function install(flags: Flags): Promise<void> {
   const json = params.console === 'json';
   const log: LogFact = json ? openLog(say, () => performance.now()) : () => {};
   const trust = readTrust();
-  const credentials = credentialsOf(params, trust);
+  const credentials = credentialsOf(trust);
   const monitor = monitorOf(params, lease, credentials);
   if (params.wait) return wait(params, lease, monitor, credentials, ending);
   const host = params.hostName ?? lease.hostName;
@@ -154,7 +155,9 @@ async function install(flags: Flags): Promise<void> {
   );
   const reported = async () => monitor?.flush(REPORTED_MAX_MS);
   const logLines = () => reporting.lines;
-  const rooms = openRooms(params, lease, { trust, credentials, log, tell, logLines, reported });
+  const servers = serversOf(params, (text) => tell({ fact: 'note', text }));
+  const brought = { trust, credentials, servers, log, tell, logLines, reported };
+  const rooms = openRooms(params, lease, brought);
   const run = new Install(params, rooms, ending).run().finally(async () => {
     // An install that fails at once has more to tell than its failure.
     await Promise.race([equipment.catch(() => null), pause(EQUIPPED_MAX_MS, ending).catch(() => null)]);
@@ -170,45 +173,48 @@ async function install(flags: Flags): Promise<void> {
  * starts it anew. Throws every other fault, and that one too when a shell of /init's waits for the end of the agent.
  */
 async function parkOrFail(
-  { imageServer, pollingMs, shellOnFail }: Params,
+  params: Params,
   { mac, hostName }: Lease,
   credentials: Credentials,
   error: unknown,
   signal: AbortSignal,
 ): Promise<void> {
+  const { pollingMs, shellOnFail } = params;
+  const servers = serversOf(params, () => {});
   const parked = error instanceof SwarmbootError && (error.code === 'check' || error.code === 'enrolment');
-  if (!parked || shellOnFail || imageServer === null || mac === '') throw error;
-  const ask = (until: AbortSignal) => askNode(new URL(imageServer), mac, credentials, until);
-  const waiter = { server: imageServer, mac, host: hostName, pollingMs };
+  if (!parked || shellOnFail || servers === null || mac === '') throw error;
+  const ask = asking(servers, mac, credentials);
+  const waiter = { server: nameOf(servers), mac, host: hostName, pollingMs };
   await waitUntilArmedAgain(waiter, error.message, { show, ask, sleep: pause }, signal);
   await restart(signal);
 }
 
 /** Waits until the image server has armed this machine, then starts it anew: its next network boot installs it. */
 async function wait(
-  { imageServer, pollingMs }: Params,
+  params: Params,
   lease: Lease,
   monitor: Monitor | null,
   credentials: Credentials,
   signal: AbortSignal,
 ): Promise<void> {
-  if (imageServer === null || monitor === null) {
+  const servers = serversOf(params, () => {});
+  if (servers === null || monitor === null) {
     throw new SwarmbootError(
       'parameters',
       'WAIT=y is for a machine that has booted from the RAM disk of an image server; leave it out',
     );
   }
   const waiter = {
-    server: imageServer,
+    server: nameOf(servers),
     mac: lease.mac,
     host: lease.hostName,
     inventory: await machine(await diskFacts()),
-    pollingMs,
+    pollingMs: params.pollingMs,
   };
   const rooms = {
     show,
     send: (message: Message) => monitor.send(message),
-    ask: (until: AbortSignal) => askNode(new URL(imageServer), lease.mac, credentials, until),
+    ask: asking(servers, lease.mac, credentials),
     sleep: pause,
   };
   await waitUntilArmed(waiter, rooms, signal);
@@ -225,8 +231,27 @@ function show(text: string): void {
 }
 
 /** The image server knows nodes by their MAC; an agent that nobody has told its own may be one of several on a machine. */
-function monitorOf({ imageServer }: Params, lease: Lease, credentials: Credentials): Monitor | null {
-  return imageServer === null || lease.mac === '' ? null : new Monitor(new URL(imageServer), credentials);
+function monitorOf({ imageServers }: Params, lease: Lease, credentials: Credentials): Monitor | null {
+  if (imageServers === null || lease.mac === '') return null;
+  return new Monitor(
+    imageServers.map((server) => new URL(server)),
+    credentials,
+  );
+}
+
+function serversOf({ imageServers }: Params, note: (text: string) => void): Servers | null {
+  return imageServers === null ? null : new Servers(imageServers, { sleep: pause, note });
+}
+
+/** As people know them. */
+function nameOf({ all }: Servers): string {
+  return all.map(({ href }) => href.replace(/\/$/, '')).join(' or ');
+}
+
+/** What one of the servers knows of a node. */
+function asking(servers: Servers, mac: string, credentials: Credentials) {
+  return (signal: AbortSignal) =>
+    servers.ask((server, limit) => askNode(server, mac, credentials, limit), signal);
 }
 
 /** What the RAM disk was given to believe by; null outside of one, and in one that was given nothing. */
@@ -236,9 +261,8 @@ function readTrust(): Trust | null {
 }
 
 /** The one value that all rooms ask with: who enrols this node puts the token into it. */
-function credentialsOf({ imageServer }: Params, trust: Trust | null): Credentials {
-  const server = imageServer === null ? null : new URL(imageServer).origin;
-  return { authority: trust?.authority ?? null, server, token: null };
+function credentialsOf(trust: Trust | null): Credentials {
+  return { authority: trust?.authority ?? null, server: null, token: null };
 }
 
 async function main(): Promise<void> {

@@ -12,7 +12,7 @@ import type { Lease } from './core/lease.ts';
 import type { Params } from './core/params.ts';
 import type { Admission, LogFact } from './core/ports.ts';
 import type { InstallEvent } from './core/report.ts';
-import type { Membership, Rooms } from './core/rooms.ts';
+import type { Membership, Rooms, ServersRoom } from './core/rooms.ts';
 import type { Trust } from './core/trust.ts';
 import type { Ms } from './core/units.ts';
 import { openCatalog } from './io/catalog.ts';
@@ -47,6 +47,7 @@ const SERIAL_PATH = '/sys/class/dmi/id/product_serial';
 export interface Brought {
   readonly trust: Trust | null;
   readonly credentials: Credentials;
+  readonly servers: ServersRoom | null;
   /** The facts of the engine. */
   readonly log: LogFact;
   /** The happenings of the install. */
@@ -57,13 +58,14 @@ export interface Brought {
 
 /** Joins the real rooms. */
 export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms {
-  const { trust, credentials, log, tell, logLines, reported } = brought;
+  const { trust, credentials, servers, log, tell, logLines, reported } = brought;
   const { bind, port, uploadMaxBytesPerSec } = params;
   const run = (command: Command, code: ErrorCode, signal: AbortSignal) =>
     runCommand(command, code, signal, (text) => tell({ fact: 'command', text }));
   const enrolling = new Enrolling(lease, credentials);
   return {
     catalog: openCatalog(credentials),
+    servers,
     host: {
       pools,
       poolAt,
@@ -86,11 +88,7 @@ export function openRooms(params: Params, lease: Lease, brought: Brought): Rooms
       absentPrograms,
       openTree,
       endProcesses,
-      addressOf: (host) =>
-        lookup(host).then(
-          ({ address }) => address,
-          () => host,
-        ),
+      addressOf,
       shell: openShell,
       note: (text) => tell({ fact: 'note', text }),
     },
@@ -133,6 +131,13 @@ function machineRoom(lease: Lease): Rooms['machine'] {
   };
 }
 
+function addressOf(host: string): Promise<string> {
+  return lookup(host).then(
+    ({ address }) => address,
+    () => host,
+  );
+}
+
 /** How this machine enrols, and what it is admitted by from then on. */
 class Enrolling {
   readonly #mac: string;
@@ -153,6 +158,7 @@ class Enrolling {
     const serial = machineSerial(readIfThere(SERIAL_PATH) ?? '');
     const enrolled = await enrol(server, { mac: this.#mac, serial }, this.#credentials, signal);
     if (enrolled === null) return null;
+    this.#credentials.server = server.origin;
     this.#credentials.token = enrolled.token;
     const secret = Buffer.from(enrolled.secret, 'base64url');
     this.#admission = admissionBy(() => secret);

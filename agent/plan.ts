@@ -15,7 +15,8 @@ import { believeManifest, type Manifest } from './core/manifest.ts';
 import { parseInfo, parseTorrent } from './core/metainfo.ts';
 import type { Params } from './core/params.ts';
 import { mayAnnounce, type Release, refusalOf } from './core/release.ts';
-import type { CatalogRoom, EngineRoom, Rooms } from './core/rooms.ts';
+import type { CatalogRoom, EngineRoom, Rooms, ServersRoom } from './core/rooms.ts';
+import { type KnownServer, withSiblings } from './core/siblings.ts';
 import type { Torrent } from './core/torrent.ts';
 import type { PeerAddress } from './core/tracker.ts';
 import type { Trust } from './core/trust.ts';
@@ -77,19 +78,29 @@ export async function planInstall(
     const image = await readTorrent(params.torrent, rooms, engine, signal);
     return { boel: null, image, overrides: [], files: [] };
   }
-  const server = new URL(params.imageServer!);
-  const manifest = await readManifest(server, rooms, signal);
-  const allowed = await takeRules(manifest.release, server, rooms, engine);
+  const servers = rooms.servers!;
+  const manifest = await servers.ask((server, limit) => readManifest(server, rooms, limit), signal);
+  const known = await Promise.all(
+    servers.all.map(async (url) => ({
+      url,
+      hosts: [url.hostname, ...(await rooms.catalog.addressesOf(url))],
+    })),
+  );
+  const allowed = takeRules(manifest.release, known, rooms, engine);
   const chosen = chooseEntries(params, manifest);
   for (const entry of chosen) requireAuthority(entry, rooms.trust);
   const read = await Promise.all(
-    chosen.map(async (entry) => {
-      const bytes = await rooms.catalog.fetchTorrent(server, entry, signal);
-      return tarballOf(entry, allowed(parseTorrent(bytes, rooms.hashes)), server);
-    }),
+    chosen.map((entry) =>
+      servers.ask(async (server, limit) => {
+        const bytes = await rooms.catalog.fetchTorrent(server, entry, limit);
+        const { announce, ...torrent } = parseTorrent(bytes, rooms.hashes);
+        const named = { ...torrent, announce: withSiblings(announce, known) };
+        return tarballOf(entry, allowed(named), servers.all);
+      }, signal),
+    ),
   );
   // Before anything is written, so that a key that cannot be had ends nothing that was there.
-  const fetched = params.dryRun ? read : await withKeys(read, server, rooms.catalog, signal);
+  const fetched = params.dryRun ? read : await withKeys(read, servers, rooms.catalog, signal);
   return {
     boel: fetched.find(({ kind }) => kind === 'boel') ?? null,
     image: fetched.find(({ kind }) => kind === 'image')!,
@@ -98,7 +109,7 @@ export async function planInstall(
   };
 }
 
-/** The manifest of the image server, believed. */
+/** The manifest of an image server, believed. */
 async function readManifest(server: URL, rooms: Rooms, signal: AbortSignal): Promise<Manifest> {
   const { catalog, machine, signatures, trust, tell } = rooms;
   const bytes = await catalog.fetchManifest(server, signal);
@@ -112,12 +123,12 @@ async function readManifest(server: URL, rooms: Rooms, signal: AbortSignal): Pro
  * Keeps to the rules of a release from now on: throws SwarmbootError 'missing' when it is not for this node, 'signature' when
  * its swarms are closed to it. Returns what leaves out the trackers of a torrent that the release does not allow.
  */
-async function takeRules(
+function takeRules(
   release: Release | null,
-  server: URL,
-  { admission, catalog, machine, tell, version }: Rooms,
+  servers: readonly KnownServer[],
+  { admission, machine, tell, version }: Rooms,
   engine: EngineRoom,
-): Promise<(torrent: Torrent) => Torrent> {
+): (torrent: Torrent) => Torrent {
   const closed = release?.closed === true;
   if (!closed) tell({ fact: 'note', text: 'the swarms are open: whoever reaches a node may take part' });
   if (release === null) return (torrent) => torrent;
@@ -130,7 +141,7 @@ async function takeRules(
     );
   }
   engine.keepTo({ networks: release.networks, admission: closed ? admission : null });
-  const serverHosts = [server.hostname, ...(await catalog.addressesOf(server))];
+  const serverHosts = servers.flatMap(({ hosts }) => hosts);
   return (torrent) => {
     const announce = torrent.announce
       .map((tier) => tier.filter((url) => mayAnnounce(url, release, serverHosts)))
@@ -169,11 +180,11 @@ function chooseEntries(params: Params, manifest: Manifest): CatalogEntry[] {
   const list = missing.map((line) => `\n  ${line}`).join('');
   throw new SwarmbootError(
     'missing',
-    `what ${params.imageServer} offers does not fit the parameters:${list}\n  Publish what is missing, or correct the name.`,
+    `what ${params.imageServers!.join(' and ')} offers does not fit the parameters:${list}\n  Publish what is missing, or correct the name.`,
   );
 }
 
-function tarballOf(entry: CatalogEntry, torrent: Torrent, server: URL): Tarball {
+function tarballOf(entry: CatalogEntry, torrent: Torrent, servers: readonly URL[]): Tarball {
   const { name, kind, size, infoHash, infoHashV2 } = entry;
   const same =
     torrent.length === size &&
@@ -189,11 +200,11 @@ function tarballOf(entry: CatalogEntry, torrent: Torrent, server: URL): Tarball 
   }
   requireOneFile(torrent);
   const unpackedBytes = entry.unpackedSize + entry.entryCount * ENTRY_BYTES;
-  const webSeeds = [tarballUrl(server, entry)];
+  const webSeeds = servers.map((server) => tarballUrl(server, entry));
   return { name, kind, torrent, entry, fileKey: null, unpackedBytes, peers: [], webSeeds };
 }
 
-/** Where the image server gives a tarball by HTTP. What the torrent names besides, nobody has signed. */
+/** Where an image server gives a tarball by HTTP. What the torrent names besides, nobody has signed. */
 function tarballUrl(server: URL, { file }: CatalogEntry): string {
   const base = new URL(server);
   if (!base.pathname.endsWith('/')) base.pathname += '/';
@@ -212,16 +223,19 @@ function requireAuthority({ name, encryption }: CatalogEntry, trust: Trust | nul
 /** The tarballs, each encrypted one with its key. */
 async function withKeys(
   tarballs: readonly Tarball[],
-  server: URL,
+  servers: ServersRoom,
   catalog: CatalogRoom,
   signal: AbortSignal,
 ): Promise<readonly Tarball[]> {
   const found: Tarball[] = [];
+  // In turn: a second answer would be a key that nobody erases.
+  const fetchKey = (entry: CatalogEntry) =>
+    servers.askInTurn((server, limit) => catalog.fetchKey(server, entry, limit), signal);
   try {
     for (const tarball of tarballs) {
       const { entry } = tarball;
       const sealed = entry !== null && entry.encryption !== null;
-      found.push(sealed ? { ...tarball, fileKey: await catalog.fetchKey(server, entry, signal) } : tarball);
+      found.push(sealed ? { ...tarball, fileKey: await fetchKey(entry) } : tarball);
     }
     return found;
   } catch (error) {

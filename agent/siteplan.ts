@@ -29,14 +29,15 @@ export async function planSystem(
   signal: AbortSignal,
 ): Promise<SystemJob> {
   const { machine, catalog } = rooms;
+  const servers = rooms.servers!;
   const lease = machine.lease();
   const hostName = params.hostName ?? lease.hostName;
   const classes: ScriptClasses = { imageName: plan.image.name, hostName, groups: params.groups };
   const layoutName = chooseLayout(params, plan, classes);
-  const server = new URL(params.imageServer!);
   const fetch = async (path: string) => {
     const file = plan.files.find((candidate) => candidate.path === path)!;
-    return { path, content: await catalog.fetchFile(server, file, signal) };
+    const content = await servers.ask((server, limit) => catalog.fetchFile(server, file, limit), signal);
+    return { path, content };
   };
   const { path, content } = await fetch(layoutPath(layoutName));
   const layout = parseLayout(new TextDecoder().decode(content), path);
@@ -58,8 +59,10 @@ export async function planSystem(
     overrides: params.overrides.map((name) =>
       publishedOf(plan.overrides.find((override) => override.name === name)!),
     ),
-    server: server.href.replace(/\/$/, ''),
-    reportsUrl: `${(params.firstBootServer ?? server.href).replace(/\/$/, '')}/reports`,
+    server: servers.first.href.replace(/\/$/, ''),
+    reportsUrls: (params.firstBootServers ?? servers.all.map(({ href }) => href)).map(
+      (url) => `${url.replace(/\/$/, '')}/reports`,
+    ),
     scripts,
     kernelCommandLine: machine.kernelCommandLine(),
     installedAt: machine.date(),
@@ -85,7 +88,7 @@ export function describeJob(job: SystemJob): string {
   ].join('\n');
 }
 
-function chooseLayout({ disksLayout, imageServer }: Params, plan: Plan, classes: ScriptClasses): string {
+function chooseLayout({ disksLayout, imageServers }: Params, plan: Plan, classes: ScriptClasses): string {
   const { hostName, groups, imageName } = classes;
   const search = [hostName, ...groups, hostName.replace(/\d+$/, ''), imageName, 'default'].filter(
     (name) => name !== '',
@@ -96,7 +99,7 @@ function chooseLayout({ disksLayout, imageServer }: Params, plan: Plan, classes:
   const list = names.map((name) => layoutPath(name)).join(', ');
   throw new SwarmbootError(
     'missing',
-    `${imageServer} has no disk layout for this node (looked for ${list}); put one into its repository, or install into a folder with DISKS_LAYOUT=none`,
+    `${imageServers!.join(' or ')} has no disk layout for this node (looked for ${list}); put one into its repository, or install into a folder with DISKS_LAYOUT=none`,
   );
 }
 

@@ -297,11 +297,12 @@ export class TargetSystem {
 
   /** The new system is to say once that it has come up. */
   async #planFirstBoot(tree: TreeRoom): Promise<void> {
-    const { lease, hostName, image, reportsUrl } = this.#job;
+    const { lease, hostName, image } = this.#job;
+    const urls = this.#job.reportsUrls.filter((url) => url.startsWith('http:'));
     const missing = [
       ...(lease.mac === '' ? ["this machine's MAC is not known"] : []),
       ...(tree.has(SYSTEMD) ? [] : ['the image has no systemd']),
-      ...(reportsUrl.startsWith('http:') ? [] : ['it knows no TLS, and FIRST_BOOT_SERVER is missing']),
+      ...(urls.length > 0 ? [] : ['it knows no TLS, and FIRST_BOOT_SERVER is missing']),
     ];
     if (missing.length > 0) {
       const reason = missing.join('; ');
@@ -326,18 +327,22 @@ export class TargetSystem {
     tree.copy(BUSYBOX, FIRST_BOOT_BUSYBOX, 0o755);
     // The proof is for the image server alone, and its root's.
     tree.write(FIRST_BOOT_MESSAGE, withProof(message, this.#proof), 0o600);
-    tree.write(FIRST_BOOT_SCRIPT, firstBootScript(await this.#numericUrl(reportsUrl)), 0o755);
+    tree.write(FIRST_BOOT_SCRIPT, firstBootScript(await this.#numericUrls(urls)), 0o755);
     tree.write(FIRST_BOOT_UNIT, firstBootUnit(), 0o644);
     tree.link(FIRST_BOOT_LINK, `/${FIRST_BOOT_UNIT}`);
   }
 
   /** A static busybox cannot look up names in every image. */
-  async #numericUrl(text: string): Promise<string> {
-    const url = new URL(text);
-    if (url.hostname.startsWith('[')) return text;
-    const address = await this.#rooms.addressOf(url.hostname);
-    url.hostname = address.includes(':') ? `[${address}]` : address;
-    return url.href;
+  #numericUrls(texts: readonly string[]): Promise<readonly string[]> {
+    return Promise.all(
+      texts.map(async (text) => {
+        const url = new URL(text);
+        if (url.hostname.startsWith('[')) return text;
+        const address = await this.#rooms.addressOf(url.hostname);
+        url.hostname = address.includes(':') ? `[${address}]` : address;
+        return url.href;
+      }),
+    );
   }
 
   /** Whether kexec has the new system in memory now. */

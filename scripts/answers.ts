@@ -13,12 +13,14 @@ import type { LogFact } from '../agent/core/ports.ts';
 import { fileKeyOf } from './agekeys.ts';
 import type { Asker } from './core/access.ts';
 import type { ServerAddresses } from './core/bootentry.ts';
+import { SITE_STATE_NAME } from './core/sitestate.ts';
 import type { Gate } from './gate.ts';
 import type { Doors } from './listen.ts';
 import { type Signed, unsignedManifest } from './manifest.ts';
 import { tarballPath } from './repository.ts';
 import type { Seeded, Seeder } from './seeder.ts';
 import type { Reply, Site } from './site.ts';
+import { readSiteState } from './sitestate.ts';
 import type { Tarballs } from './tarballs.ts';
 import type { ServerCertificate } from './tls.ts';
 import type { TrackerServer } from './tracker.ts';
@@ -82,6 +84,8 @@ export class Answers {
     if (path === `/${MANIFEST_NAME}`) {
       return { status: 200, type: 'application/octet-stream', body: this.#manifest() };
     }
+    // A mirror of a closed site would have to admit nodes: that is more than to read.
+    if (path === `/${SITE_STATE_NAME}` && asker.is === 'anybody') return this.#siteState();
     const sealed = /^\/keys\/([^/]+)$/.exec(path)?.[1];
     if (sealed !== undefined) return this.#key(sealed, asker);
     if (path.startsWith(`/${TARBALLS_PATH}`)) return this.#tarball(request, response, path);
@@ -118,6 +122,11 @@ export class Answers {
     if (found === undefined) return plain(404, 'no tarball of that name is offered');
     const place = { path: tarballPath(repo, found.entry), sizeBytes: found.entry.size };
     return tarballs.answer(request, response, place);
+  }
+
+  async #siteState(): Promise<Reply> {
+    const body = JSON.stringify(await readSiteState(this.#parts.repo));
+    return { status: 200, type: 'application/json', body, headers: { 'Cache-Control': 'no-store' } };
   }
 
   /** The key of an encrypted publication, for enrolled nodes alone. */

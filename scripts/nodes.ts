@@ -25,8 +25,16 @@ export async function readNodes(repo: string): Promise<Nodes> {
   return text === undefined ? new Nodes([], []) : parseNodes(text, place);
 }
 
-/** Makes the next network boot of a node install it; it may enrol for so long. Throws SwarmbootError('repository'). */
-export async function arm(repo: string, mac: string, windowHours = WINDOW_HOURS): Promise<void> {
+/**
+ * Makes the next network boot of a node install it; it may enrol for so long. `since`: when another server has armed it.
+ * Throws SwarmbootError('repository').
+ */
+export async function arm(
+  repo: string,
+  mac: string,
+  windowHours = WINDOW_HOURS,
+  since: Date | null = null,
+): Promise<void> {
   const place = armedPath(repo, mac);
   await attempt(`write ${place}`, async () => {
     await fs.mkdir(path.dirname(place), { recursive: true });
@@ -34,6 +42,7 @@ export async function arm(repo: string, mac: string, windowHours = WINDOW_HOURS)
     await fs.writeFile(`${place}.new`, `${windowHours}\n`);
     // Root arms beside a service that is not root, and its umask may be a strict one.
     await fs.chmod(`${place}.new`, 0o644);
+    if (since !== null) await fs.utimes(`${place}.new`, since, since);
     await settle(`${place}.new`, place);
   });
 }

@@ -26,6 +26,8 @@ export interface SeederOptions {
   /** 0 for no cap. */
   readonly uploadBytesPerSec: number;
   readonly log: LogFact;
+  /** Trackers at which torrents that name none are announced. */
+  readonly announce: readonly (readonly string[])[];
   /** By what nodes are admitted to closed swarms; null: none can be seeded. */
   readonly admission: Admission | null;
 }
@@ -203,8 +205,9 @@ export class Seeder {
         `${place} is not the torrent of ${entry.name}; publish it again`,
       );
     }
+    const { announce } = torrent.announce.length > 0 ? torrent : this.#options;
     const store = await this.#open(entry, torrent);
-    const transfer = this.#engine.join(torrent, store, store.store.have);
+    const transfer = this.#engine.join({ ...torrent, announce }, store, store.store.have);
     return { entry, torrent, torrentBytes, transfer, store };
   }
 }

@@ -17,6 +17,7 @@ import { Gate } from './gate.ts';
 import { Doors } from './listen.ts';
 import { isClosed, newestSigned, readTrust } from './manifest.ts';
 import { Metrics } from './metrics.ts';
+import { Mirror, mirrorOption } from './mirror.ts';
 import { ClusterMonitor } from './monitor.ts';
 import { REPO_OPTION, readEntries } from './repository.ts';
 import type { ImageSource } from './runs.ts';
@@ -58,6 +59,12 @@ export const serve: Command = {
     { name: 'tracker-port', kind: 'number', value: 'PORT', help: 'tracker, TCP and UDP', default: 6969 },
     { name: 'peer-port', kind: 'number', value: 'PORT', help: 'first seeder', default: 6881 },
     {
+      name: 'mirror',
+      kind: 'text',
+      value: 'URL',
+      help: 'offer the same as that image server, and go on without it',
+    },
+    {
       name: 'upload-max',
       kind: 'number',
       value: 'KIB',
@@ -69,17 +76,19 @@ export const serve: Command = {
     expectWords(args);
     const say = (line: string) => void terminal.err.write(`${line}\n`);
     const write = openLog(say, () => performance.now());
+    const mirror = await openMirror(args, terminal.signal, say);
     const log: LogFact = (fact, values) => {
-      if (FACTS.has(fact)) write(fact, values);
+      // Of the trackers of a server that is away, its mirror has told already.
+      if (FACTS.has(fact) && (mirror === null || fact !== 'announce failed')) write(fact, values);
     };
-    const server = await ImageServer.start(args, log, say);
+    const server = await ImageServer.start(args, log, say, mirror);
     try {
       say(`tracker: port ${server.tracker.httpPort}, TCP and UDP`);
       say(`catalog and torrents: http port ${server.httpPort}`);
       await server.sayTls(say);
       say(`first seeder: port ${server.seeder.port}`);
       say(await server.site.bootFiles());
-      await server.follow(terminal, say);
+      await Promise.all([server.follow(terminal, say), mirror?.follow()]);
     } finally {
       await server.stop();
       say('stopped');
@@ -133,7 +142,12 @@ class ImageServer {
   }
 
   /** Opens the ports, the tracker's first: when the first seeder is there, it can be found. */
-  static async start(args: Arguments, log: LogFact, say: (line: string) => void): Promise<ImageServer> {
+  static async start(
+    args: Arguments,
+    log: LogFact,
+    say: (line: string) => void,
+    mirror: Mirror | null,
+  ): Promise<ImageServer> {
     const [repo, host] = [args.text('repo')!, args.text('host')!];
     const [trackerPort, httpPort, httpsPort, peerPort] = [
       'tracker-port',
@@ -155,6 +169,7 @@ class ImageServer {
         port: peerPort,
         uploadBytesPerSec,
         log,
+        announce: mirror?.trackersAt(tracker.httpPort) ?? [],
         // Without TLS nobody enrols, and nobody could be admitted.
         admission: certificate === null ? null : admissionBy(() => enrolments.runSecret),
       });
@@ -168,7 +183,14 @@ class ImageServer {
         tracker: () => tracker.stats(),
         seeded: () => seeder.sights(),
       });
-      const site = new Site({ repo, monitor, metrics, enrolments, say });
+      const site = new Site({
+        repo,
+        monitor,
+        metrics,
+        enrolments,
+        onMessage: mirror?.heard ?? (() => {}),
+        say,
+      });
       const gate = new Gate(enrolments, clock);
       await openGate(gate, repo);
       const doors = await Doors.open({ host, httpPort, httpsPort, certificate });
@@ -250,6 +272,17 @@ class ImageServer {
     await this.tracker.close();
     await this.#monitor.close();
   }
+}
+
+/** What follows the server that --mirror names; null: none is named. */
+async function openMirror(
+  args: Arguments,
+  signal: AbortSignal,
+  say: (line: string) => void,
+): Promise<Mirror | null> {
+  const server = mirrorOption(args);
+  if (server === null) return null;
+  return Mirror.open({ repo: args.text('repo')!, server, host: args.text('host')!, say, signal });
 }
 
 /** Whether the site is closed must be known before the first is answered. */

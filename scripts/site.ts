@@ -24,6 +24,7 @@ import { bootEntry, decideBoot, type Loader, type ServerAddresses } from './core
 import { SERVER_BOUNDS } from './core/bounds.ts';
 import { ENROLMENTS_AT_ONCE_MAX, ENROLMENTS_PER_SEC_MAX, RequestRates } from './core/httplimits.ts';
 import type { Nodes } from './core/nodes.ts';
+import { BOOT_FILE } from './core/sitestate.ts';
 import type { Answer, Enrolments } from './enrolment.ts';
 import type { Metrics } from './metrics.ts';
 import type { ClusterMonitor } from './monitor.ts';
@@ -43,7 +44,6 @@ export interface Reply {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-const BOOT_FILE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 /** Senders of messages that cannot be read are told of once each, so many of them. */
 const COMPLAINTS_MAX = SERVER_BOUNDS.complaints;
 /** What was not read to its end would keep the connection until it is idle for long enough. */
@@ -54,6 +54,8 @@ export interface SiteOptions {
   readonly monitor: ClusterMonitor;
   readonly metrics: Metrics;
   readonly enrolments: Enrolments;
+  /** Hears each message that was kept. */
+  readonly onMessage: (message: Message) => void;
   /** Takes lines for the admin. */
   readonly say: (line: string) => void;
 }
@@ -65,6 +67,7 @@ export class Site {
   readonly #monitor: ClusterMonitor;
   readonly #metrics: Metrics;
   readonly #enrolments: Enrolments;
+  readonly #onMessage: (message: Message) => void;
   readonly #enrolling = new RequestRates(ENROLMENTS_PER_SEC_MAX, ENROLMENTS_AT_ONCE_MAX);
   /** Why a node was refused to enrol, as it was last told. */
   readonly #refused = new Map<string, string>();
@@ -73,11 +76,12 @@ export class Site {
   #nodes: Nodes | null = null;
   #nodesState = '';
 
-  constructor({ repo, monitor, metrics, enrolments, say }: SiteOptions) {
+  constructor({ repo, monitor, metrics, enrolments, onMessage, say }: SiteOptions) {
     this.#repo = repo;
     this.#monitor = monitor;
     this.#metrics = metrics;
     this.#enrolments = enrolments;
+    this.#onMessage = onMessage;
     this.#say = say;
     this.#files = new SiteFiles(repo, say);
   }
@@ -148,6 +152,7 @@ export class Site {
       if (answer !== null) return answer;
       const before = this.#monitor.get(message.mac)?.message ?? null;
       await this.#take(message);
+      this.#onMessage(message);
       this.#metrics.countMessage('kept');
       this.#metrics.countInstall(before, message);
       const headers = { [REPORT_AFTER]: `${this.#monitor.reportAfterMs}` };

@@ -44,7 +44,7 @@ export async function reportLikeNodes(url: string, crowd: Crowd, signal: AbortSi
   const startedMs = performance.now();
   const timers: NodeJS.Timeout[] = [];
   for (let index = 0; index < crowd.nodes; index++) {
-    const monitor = new Monitor(new URL(url), NO_CREDENTIALS);
+    const monitor = new Monitor([new URL(url)], NO_CREDENTIALS);
     const beginMs = ((crowd.installMs / 10) * ((index * 7919) % crowd.nodes)) / crowd.nodes;
     const tell = () => {
       const ownMs = performance.now() - startedMs - beginMs;

@@ -7,6 +7,7 @@ import { readParams } from '../agent/core/params.ts';
 import { OPEN_RULES, type Rules } from '../agent/core/release.ts';
 import { admissionBy } from '../agent/io/digest.ts';
 import { planInstall } from '../agent/plan.ts';
+import { Servers } from '../agent/servers.ts';
 import { RELEASE } from './core/manifests.ts';
 import { FakeRooms, MANIFEST } from './rooms.ts';
 
@@ -89,6 +90,13 @@ describe('a node', () => {
     const local = roomsOf({});
     local.serverAddresses = ['127.0.0.1'];
     assert.deepEqual((await plan(local)).image.torrent.announce, [[url]]);
+    // Of a second server, which would name its own tracker.
+    local.servers = new Servers(['http://127.0.0.1:8080', 'http://mirror:8080'], {
+      sleep: (_, signal) => new Promise((_, reject) => signal.addEventListener('abort', reject)),
+      note: () => {},
+    });
+    local.catalog.addressesOf = async ({ hostname }) => [hostname];
+    assert.deepEqual((await plan(local)).image.torrent.announce, [[url], ['http://mirror:1/announce']]);
     // Where nothing is signed, torrents are believed like all else.
     assert.deepEqual((await plan(roomsOf(null))).image.torrent.announce, [[url]]);
   });

@@ -17,6 +17,7 @@ import type {
   MemoryRoom,
   ProbeRoom,
   Rooms,
+  ServersRoom,
   StoreRoom,
   TransferRoom,
 } from '../agent/core/rooms.ts';
@@ -28,6 +29,7 @@ import { GIB, hex, MIB } from '../agent/core/units.ts';
 import type { SwarmView } from '../agent/core/view.ts';
 import { Install } from '../agent/install.ts';
 import { digests, signatureChecks } from '../agent/io/digest.ts';
+import { Servers } from '../agent/servers.ts';
 import { INVENTORY } from './core/messages.ts';
 
 export const SIZE = 1000;
@@ -156,7 +158,7 @@ export class FakeRooms implements Rooms {
       const files = Object.keys(this.siteFiles).map((path) => ({ path, size: 0, sha256: '0'.repeat(64) }));
       return new TextEncoder().encode(JSON.stringify({ ...this.manifest, files }));
     },
-    addressesOf: async () => this.serverAddresses,
+    addressesOf: async (_server: URL): Promise<readonly string[]> => this.serverAddresses,
     fetchTorrent: async (_server: URL, entry: CatalogEntry) => torrentBytes(entry.file),
     fetchKey: async (_server: URL, { name }: CatalogEntry) => {
       this.#ask(`key of ${name}`);
@@ -299,6 +301,11 @@ export class FakeRooms implements Rooms {
     this.#ask(`extract ${job.expected?.name ?? 'torrent'} into ${job.target}`);
     return { entries: 1, unpackedBytes: 2 * SIZE, notes: ['owners: not kept'] };
   };
+
+  servers: ServersRoom | null = new Servers(['http://server:8080'], {
+    sleep: (ms, signal) => this.sleep(ms, signal),
+    note: (text) => this.tell({ fact: 'note', text }),
+  });
 
   now = () => this.nowMs;
   sleep = async (ms: number, signal: AbortSignal) => {

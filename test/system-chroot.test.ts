@@ -59,7 +59,7 @@ test(
 );
 
 test(
-  'the new system tells the image server until that takes it, then nothing of it is left',
+  'the new system tells the image servers until one takes it, then nothing of it is left',
   needsRoot,
   async (t) => {
     const bodies: string[] = [];
@@ -76,7 +76,9 @@ test(
     const target = scratch(t);
     plant(target);
     const { port } = server.address() as AddressInfo;
-    const job = makeJob({ target, runFolder: target, reportsUrl: `http://127.0.0.1:${port}/reports` });
+    // The first of the servers is dead.
+    const reportsUrls = ['http://127.0.0.1:9/reports', `http://127.0.0.1:${port}/reports`];
+    const job = makeJob({ target, runFolder: target, reportsUrls });
     await new TargetSystem(job, {
       run: async () => '',
       absentPrograms: () => [],

@@ -225,11 +225,11 @@ describe('finishing a system', () => {
   });
 
   test('the new system is to say that it has come up, to an address that needs no name service', async (t) => {
-    const { system, read, tree } = arena(t, DEBIAN, { reportsUrl: 'http://server.lab:8080/reports' });
+    const { system, read, tree } = arena(t, DEBIAN, { reportsUrls: ['http://server.lab:8080/reports'] });
     await system.finish(never);
     const { mac, host, image, status } = parseMessage(read('usr/lib/swarmboot/rebooted.json'));
     deepEqual([mac, host, image, status], ['52:54:00:09:00:01', 'node005', 'web', 102]);
-    match(read('usr/lib/swarmboot/first-boot'), /^url='http:\/\/10\.9\.0\.1:8080\/reports'$/m);
+    match(read('usr/lib/swarmboot/first-boot'), /^ {2}for url in 'http:\/\/10\.9\.0\.1:8080\/reports'; do$/m);
     equal(tree.has('usr/lib/swarmboot/busybox'), true);
     // The link leads to the unit, as the new system would follow it.
     equal(
@@ -250,7 +250,7 @@ describe('finishing a system', () => {
   });
 
   test('a new system that would have to speak TLS says nothing, and the install says so', async (t) => {
-    const { rooms, system, tree } = arena(t, DEBIAN, { reportsUrl: 'https://10.9.0.1:8443/reports' });
+    const { rooms, system, tree } = arena(t, DEBIAN, { reportsUrls: ['https://10.9.0.1:8443/reports'] });
     await system.finish(never);
     match(
       rooms.notes.at(-1)!,

@@ -58,7 +58,7 @@ export function makeJob(changes: Partial<SystemJob> = {}): SystemJob {
     image: { name: 'web', sha256: 'ab'.repeat(32) },
     overrides: [{ name: 'site', sha256: 'cd'.repeat(32) }],
     server: 'http://10.9.0.1:8080',
-    reportsUrl: 'http://10.9.0.1:8080/reports',
+    reportsUrls: ['http://10.9.0.1:8080/reports'],
     scripts: [],
     kernelCommandLine: 'BOOT_IMAGE=kernel quiet',
     installedAt: '2026-11-22T20:00:00Z',
@@ -75,7 +75,7 @@ export async function finishSystem(
 ): Promise<void> {
   for (const folder of ['lib/systemd', 'dev']) mkdirSync(join(target, folder), { recursive: true });
   for (const path of ['lib/systemd/systemd', 'dev/null']) writeFileSync(join(target, path), '');
-  const places = { target, runFolder: target, reportsUrl: `${server}/reports` };
+  const places = { target, runFolder: target, reportsUrls: [`${server}/reports`] };
   await new TargetSystem(
     makeJob({ ...places, lease: { ...LEASE, mac } }),
     {

@@ -22,6 +22,8 @@ export interface AnnounceLimits {
   /** First wait after every tracker has failed; doubles up to `retryMaxMs`. */
   readonly retryMs: Ms;
   readonly retryMaxMs: Ms;
+  /** A tracker that has failed is passed over for so long while there are others. */
+  readonly restMs: Ms;
   /** Each wait is spread by this share both ways, so that nodes booted together do not announce together. */
   readonly jitter: number;
 }
@@ -35,6 +37,7 @@ export const ANNOUNCE_LIMITS: AnnounceLimits = {
   hurryFloorMs: 5_000,
   retryMs: 1_000,
   retryMaxMs: 60_000,
+  restMs: 60_000,
   jitter: 0.2,
 };
 
@@ -52,6 +55,10 @@ export class AnnounceSchedule {
   /** Position of the tracker to ask next. */
   #tier = 0;
   #place = 0;
+  /** Until when trackers that have failed are passed over. */
+  readonly #resting = new Map<string, Ms>();
+  /** All of them do, or did when this round began: then none is passed over. */
+  #allRest = false;
   #underWay: Announce | null = null;
   #nextAt: Ms = Number.NEGATIVE_INFINITY;
   /** `hurry` may not go below this time. */
@@ -114,7 +121,7 @@ export class AnnounceSchedule {
   /** The announce that is due, or null. It is under way until `succeeded` or `failed` is told of it. */
   take(now: Ms): Announce | null {
     if (now < this.deadline()) return null;
-    this.#underWay = this.#stopping ? { url: this.#knownBy.pop()!, event: 'stopped' } : this.#next();
+    this.#underWay = this.#stopping ? { url: this.#knownBy.pop()!, event: 'stopped' } : this.#next(now);
     return this.#underWay;
   }
 
@@ -130,6 +137,7 @@ export class AnnounceSchedule {
       this.#completedDue = false;
       this.#completedSaid = true;
     }
+    this.#resting.delete(url);
     const tier = this.#tiers[this.#tier]!;
     tier.splice(this.#place, 1);
     tier.unshift(url);
@@ -148,11 +156,9 @@ export class AnnounceSchedule {
     this.#problem = reason;
     if (event === 'stopped') return;
     this.#knownBy = this.#knownBy.filter((known) => known !== url);
-    this.#place++;
-    if (this.#place === this.#tiers[this.#tier]!.length) {
-      this.#place = 0;
-      this.#tier++;
-    }
+    this.#resting.set(url, now + this.#limits.restMs);
+    this.#moveOn();
+    this.#passOver(now);
     if (this.#stopping || this.#tier < this.#tiers.length) {
       this.#nextAt = now;
       return;
@@ -185,10 +191,32 @@ export class AnnounceSchedule {
     this.#nextAt = Math.min(this.#nextAt, Math.max(now, this.#earliestAt));
   }
 
-  #next(): Announce {
+  #next(now: Ms): Announce {
+    if (this.#tier === 0 && this.#place === 0) {
+      this.#allRest = this.#tiers.flat().every((url) => this.#rests(url, now));
+      this.#passOver(now);
+    }
     const url = this.#tiers[this.#tier]![this.#place]!;
     if (!this.#knownBy.includes(url)) return { url, event: 'started' };
     return { url, event: this.#completedDue ? 'completed' : 'update' };
+  }
+
+  #rests(url: string, now: Ms): boolean {
+    return now < (this.#resting.get(url) ?? Number.NEGATIVE_INFINITY);
+  }
+
+  #moveOn(): void {
+    this.#place++;
+    if (this.#place < this.#tiers[this.#tier]!.length) return;
+    this.#place = 0;
+    this.#tier++;
+  }
+
+  /** To the next tracker of this round that is worth asking; beyond the last tier when there is none. */
+  #passOver(now: Ms): void {
+    if (this.#allRest) return;
+    while (this.#tier < this.#tiers.length && this.#rests(this.#tiers[this.#tier]![this.#place]!, now))
+      this.#moveOn();
   }
 
   #landed(url: string): Announce {

@@ -6,8 +6,8 @@ import { messageOf, SwarmbootError } from './errors.ts';
 export interface Credentials {
   /** Certificates in PEM: what they have signed is believed and nothing else, and only over TLS. Null: the system's are. */
   readonly authority: string | null;
-  /** Origin of the image server, to which alone the token is shown: `https://10.9.0.1:8443`. Null: to nobody. */
-  readonly server: string | null;
+  /** Origin of the image server that has given the token, to which alone it is shown: `https://10.9.0.1:8443`. Null: to nobody. */
+  server: string | null;
   /** Bearer token (RFC 6750); null until this node is enrolled. It goes into no log, no report and no file. */
   token: string | null;
 }

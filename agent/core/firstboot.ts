@@ -36,17 +36,22 @@ WantedBy=multi-user.target
 `;
 }
 
-/** The script: sends the message to `url` for some minutes; a later boot tries again when nobody took it. */
-export function firstBootScript(url: string): string {
+/** The script: sends the message to one of `urls`, for some minutes; a later boot tries again when nobody took it. */
+export function firstBootScript(urls: readonly string[]): string {
   return `#!/${FIRST_BOOT_BUSYBOX} sh
 ${HEADER}here=/${FIRST_BOOT_FOLDER}
-url=${shellQuoted(url)}
+told() {
+  for url in ${urls.map(shellQuoted).join(' ')}; do
+    "$here/busybox" timeout ${ANSWER_SECONDS} "$here/busybox" wget -q -O /dev/null \\
+      --header 'Content-Type: application/json' --post-file "/${FIRST_BOOT_MESSAGE}" "$url" && return
+  done
+  return 1
+}
 tries=0
-until "$here/busybox" timeout ${ANSWER_SECONDS} "$here/busybox" wget -q -O /dev/null \\
-  --header 'Content-Type: application/json' --post-file "/${FIRST_BOOT_MESSAGE}" "$url"; do
+until told; do
   tries=$((tries + 1))
   if [ "$tries" -ge ${TRIES} ]; then
-    echo "swarmboot: no answer from $url; the next boot tries again" >&2
+    echo "swarmboot: no answer from" ${urls.map(shellQuoted).join(' ')}"; the next boot tries again" >&2
     exit 1
   fi
   "$here/busybox" sleep ${TRY_SECONDS}

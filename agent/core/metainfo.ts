@@ -269,6 +269,25 @@ export function buildTorrent(content: TorrentContent, hashes: Hashes): Uint8Arra
   });
 }
 
+/** A .torrent without its trackers. What else is in it stays byte for byte as it is. Throws BencodeError. */
+export function withoutAnnounce(bytes: Uint8Array): Uint8Array {
+  const parts: Uint8Array[] = [];
+  let kept = 0;
+  for (const [key, { begin, end }] of expectKind(decode(bytes), 'dict', 'a torrent').entries) {
+    if (key !== 'announce' && key !== 'announce-list') continue;
+    parts.push(bytes.subarray(kept, begin - encode(key).length));
+    kept = end;
+  }
+  parts.push(bytes.subarray(kept));
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
 /**
  * A .torrent that names no tracker, as `buildTorrent` makes it without `announce`, with trackers put in. What is below
  * `info` stays byte for byte as it is.

@@ -16,7 +16,7 @@ import {
   name,
   names,
   postAction,
-  server,
+  servers,
   stages,
   torrent,
   unfit,
@@ -79,15 +79,15 @@ const MAX_KIB_PER_SEC = 1_000_000_000;
  * after it has newer seeders than this node, or a leecher that will never finish.
  */
 const TABLE = {
-  imageServer: optional(
+  imageServers: optional(
     ['IMAGESERVER', 'si.image-server'],
-    server,
+    servers,
     'catalog',
-    `The image server. Without a port: ${DEFAULT_HTTP_PORT} for a bare host.`,
+    `The image server. Without a port: ${DEFAULT_HTTP_PORT} for a bare host. Of several, which all offer the same, the next is asked when one does not answer.`,
   ),
-  firstBootServer: optional(
+  firstBootServers: optional(
     ['FIRST_BOOT_SERVER', 'si.first-boot-server'],
-    server,
+    servers,
     'finish',
     'Where the new system, which speaks plain HTTP only, says that it has come up; absent: IMAGESERVER, unless that is https.',
   ),
@@ -299,7 +299,7 @@ function readRow(entry: Row<unknown>, sources: readonly Source[], faults: string
 function contradictions(params: Params): string[] {
   if (params.torrent === null) {
     const missing = [];
-    if (params.imageServer === null)
+    if (params.imageServers === null)
       missing.push('IMAGESERVER is missing: name the image server, or give TORRENT');
     if (params.imageName === null && !params.wait)
       missing.push('IMAGENAME is missing: name the image, or give TORRENT');

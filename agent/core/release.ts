@@ -114,10 +114,14 @@ export function refusalOf(
  * addresses `serverHosts` are. Torrents are believed in nothing else, and what they name is called.
  */
 export function mayAnnounce(url: string, { trackers }: Rules, serverHosts: readonly string[]): boolean {
-  if (trackers?.includes(url) === true) return true;
+  return trackers?.includes(url) === true || isAtHost(url, serverHosts);
+}
+
+/** True for `/announce` at one of these hosts, names or addresses. */
+export function isAtHost(url: string, hosts: readonly string[]): boolean {
   // No user, nothing escaped: there is one way to read it.
   const host = /^(?:https?|udp):\/\/(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(?::\d{1,5})?\/announce$/i.exec(url)?.[1];
-  return host !== undefined && serverHosts.some((own) => plainHost(own) === plainHost(host));
+  return host !== undefined && hosts.some((own) => plainHost(own) === plainHost(host));
 }
 
 /** One text for a host, with brackets or without. */

@@ -117,6 +117,21 @@ export interface CatalogRoom {
   readTorrentSource(source: string, signal: AbortSignal): Promise<TorrentSource>;
 }
 
+/** The image servers of a node, which all offer the same. */
+export interface ServersRoom {
+  /** In the order of IMAGESERVER. */
+  readonly all: readonly URL[];
+  /** The one that is asked first: that of IMAGESERVER, or who has answered when it did not. */
+  readonly first: URL;
+  /**
+   * What `work` makes of the answer of a server. Another server is asked as well when one fails or is slow, so `work` must be
+   * something that may be done twice. Throws the weightiest fault when all of them fail, or the signal's reason.
+   */
+  ask<T>(work: (server: URL, signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T>;
+  /** The same with one server at a time, the next when one has failed. */
+  askInTurn<T>(work: (server: URL, signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T>;
+}
+
 export interface HostRoom {
   pools(): Pool[];
   poolAt(folder: string, parameter: string): Pool;
@@ -174,6 +189,8 @@ export interface MachineRoom {
 /** Everything that an install is joined to. */
 export interface Rooms {
   readonly catalog: CatalogRoom;
+  /** Null: IMAGESERVER names none. */
+  readonly servers: ServersRoom | null;
   readonly host: HostRoom;
   readonly machine: MachineRoom;
   readonly probe: ProbeRoom;

@@ -35,10 +35,10 @@ export interface SystemJob {
   readonly image: Published;
   /** In the order in which they were laid over the image. */
   readonly overrides: readonly Published[];
-  /** The image server as IMAGESERVER names it. */
+  /** The image server that has answered, as IMAGESERVER names it. */
   readonly server: string;
-  /** Where the new system says that it has come up. */
-  readonly reportsUrl: string;
+  /** Where the new system says that it has come up: to one of these. */
+  readonly reportsUrls: readonly string[];
   readonly scripts: readonly SiteScript[];
   /** The installer's own. */
   readonly kernelCommandLine: string;

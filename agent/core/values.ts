@@ -82,9 +82,14 @@ export const folder: Kind<string> = {
   read: (text) => (text.startsWith('/') && !text.includes('\0') ? text : undefined),
 };
 
-export const server: Kind<string> = {
-  expects: 'a host, host:port, or http(s) URL',
-  read: readServer,
+/** Several in the order in which they are asked. */
+export const servers: Kind<readonly string[]> = {
+  expects: 'a host, host:port, or http(s) URL; several with commas between',
+  read: (text) => {
+    const list = splitList(text).map(readServer);
+    const fits = list.length > 0 && list.every((item) => item !== undefined);
+    return fits ? Object.freeze([...new Set(list)]) : undefined;
+  },
 };
 
 export const torrent: Kind<string> = {

@@ -30,11 +30,11 @@ const RETRY_WAITS_MS: readonly Ms[] = [500, 1000, 2000, 4000, 8000, 15_000, 30_0
 const HURRY_WAIT_MS: Ms = 100;
 const REASON_MAX = 400;
 
-/** One node's line to its image server. Nothing in it throws or keeps the process alive. */
+/** One node's line to its image servers. Nothing in it throws or keeps the process alive. */
 export class Monitor {
-  readonly #url: URL;
+  /** The one that is told in front: it has taken the last message. */
+  readonly #lines: Line[];
   readonly #credentials: Credentials;
-  readonly #agent: HttpAgent;
   /** What is to be sent; null when the server has the newest. */
   #next: Message | null = null;
   /** Settles when nothing is left to be sent; null when nobody is sending. */
@@ -46,13 +46,10 @@ export class Monitor {
   #resting = false;
   #wake: () => void = () => {};
 
-  /** `server` is IMAGESERVER: an http(s) URL, which may have a path. */
-  constructor(server: URL, credentials: Credentials) {
-    this.#url = below(server, 'reports');
+  /** `servers` are those of IMAGESERVER: http(s) URLs, which may have a path. Each message goes to one of them. */
+  constructor(servers: readonly URL[], credentials: Credentials) {
+    this.#lines = servers.map((server) => ({ url: below(server, 'reports'), agent: agentFor(server) }));
     this.#credentials = credentials;
-    const options = { keepAlive: true, maxSockets: 1 };
-    const Agent = server.protocol === 'https:' ? process.getBuiltinModule('node:https').Agent : HttpAgent;
-    this.#agent = new Agent(options);
   }
 
   /** Takes a message, which replaces what is not sent yet. Returns at once. */
@@ -79,14 +76,14 @@ export class Monitor {
       await this.#rest();
       const message: Message = this.#next;
       this.#next = null;
-      if (await this.#post(message)) {
+      if (await this.#tell(message)) {
         failures = 0;
         continue;
       }
       this.#next = this.#next === null ? message : followed(message, this.#next);
       const waitMs = RETRY_WAITS_MS[Math.min(failures++, RETRY_WAITS_MS.length - 1)]!;
       // That it failed, and why, is worth a packet of its own; the whole of it remains to be sent.
-      if (message.status < 0) await this.#post(briefMessage(message));
+      if (message.status < 0) await this.#tell(briefMessage(message));
       await this.#pause(this.#hurried ? HURRY_WAIT_MS : waitMs);
     }
     this.#work = null;
@@ -104,16 +101,25 @@ export class Monitor {
     return this.#next !== null && isNews(this.#told, this.#next);
   }
 
+  /** To the first server that takes it. False when none did. */
+  async #tell(message: Message): Promise<boolean> {
+    for (const _ of [...this.#lines]) {
+      if (await this.#post(message, this.#lines[0]!)) return true;
+      this.#lines.push(this.#lines.shift()!);
+    }
+    return false;
+  }
+
   /** False when it may be tried again; a message that the server refuses is not. */
-  async #post(message: Message): Promise<boolean> {
+  async #post(message: Message, { url, agent }: Line): Promise<boolean> {
     try {
       const isLast = this.#hurried;
       const body = encodeMessage(message);
       const signal = AbortSignal.timeout(ANSWER_MAX_MS);
-      const { status, headers } = await exchange(this.#url, {
+      const { status, headers } = await exchange(url, {
         method: 'POST',
         body,
-        agent: this.#agent,
+        agent,
         credentials: this.#credentials,
         signal,
       });
@@ -125,7 +131,7 @@ export class Monitor {
       return true;
     } catch (error) {
       // Who is not believed gets nothing, and nobody waits until he is.
-      return error instanceof SwarmbootError || distrusted(this.#url, error, '') !== null;
+      return error instanceof SwarmbootError || distrusted(url, error, '') !== null;
     }
   }
 
@@ -135,6 +141,17 @@ export class Monitor {
     setTimeout(resolve, ms).unref();
     return promise;
   }
+}
+
+/** Where a server takes messages, and the connection that is kept to it. */
+interface Line {
+  readonly url: URL;
+  readonly agent: HttpAgent;
+}
+
+function agentFor({ protocol }: URL): HttpAgent {
+  const Agent = protocol === 'https:' ? process.getBuiltinModule('node:https').Agent : HttpAgent;
+  return new Agent({ keepAlive: true, maxSockets: 1 });
 }
 
 /**

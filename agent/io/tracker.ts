@@ -53,13 +53,13 @@ export class TrackerClient implements TrackerPort {
   readonly #connections = new Map<string, { id: bigint; until: Ms }>();
 
   /**
-   * @param options.timeoutMs bound of one whole announce (15 s)
+   * @param options.timeoutMs bound of one whole announce (5 s: the next tracker is asked afterwards)
    * @param options.resendMs a datagram without answer is sent again after this, then after twice this ... (1 s: BEP 15's
    *   15 s is made for the Internet; a cluster's network answers in a millisecond)
    * @param options.credentials for trackers by HTTPS (none: the system's authorities are believed)
    */
   constructor(options: { timeoutMs?: Ms; resendMs?: Ms; credentials?: Credentials } = {}) {
-    this.#timeoutMs = options.timeoutMs ?? 15_000;
+    this.#timeoutMs = options.timeoutMs ?? 5_000;
     this.#resendMs = options.resendMs ?? 1_000;
     this.#credentials = options.credentials ?? NO_CREDENTIALS;
   }

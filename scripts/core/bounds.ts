@@ -1,7 +1,7 @@
 // What the image server takes at most, as agent/core/bounds.ts has it for nodes; and docs/limits.md, printed from both tables.
 
 import { BOUND_ROWS, type Bound, bound, maxima } from '../../agent/core/bounds.ts';
-import { formatBytes, KIB, MIB } from '../../agent/core/units.ts';
+import { formatBytes, GIB, KIB, MIB } from '../../agent/core/units.ts';
 
 const TABLE = {
   enrolmentsPerSec: bound(9, 'attempts of one address to enrol, in a second', 10, '', 'refused: 429'),
@@ -55,6 +55,9 @@ const TABLE = {
     'bytes',
     'who takes less is hung up on',
   ),
+  siteStateBytes: bound(29, 'what a mirror is told to follow', 16 * MIB, 'bytes', 'refused'),
+  mirroredBootFiles: bound(29, 'boot files that a mirror takes', 1000, '', 'refused'),
+  mirroredBootBytes: bound(29, 'each of them', 4 * GIB, 'bytes', 'refused'),
   askers: bound(29, 'addresses whose requests are counted', 20_000, '', 'the oldest is forgotten'),
 } as const satisfies Readonly<Record<string, Bound>>;
 

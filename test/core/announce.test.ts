@@ -88,6 +88,34 @@ describe('the announce schedule', () => {
     assert.ok(announces < 40, `${announces} announces in ten minutes`);
   });
 
+  it('passes over a tracker that has failed for a minute, while there is another', () => {
+    const one = schedule([[A], [B]]);
+    one.take(0);
+    one.failed(A, 'silent', 0);
+    assert.equal(one.take(0)?.url, B);
+    one.succeeded(B, reply({ seeders: 1, leechers: 1 }), 0);
+    assert.deepEqual(one.take(1_000), { url: B, event: 'update' });
+    one.succeeded(B, reply(), 1_000);
+    const later = Math.max(ANNOUNCE_LIMITS.restMs, one.deadline());
+    assert.deepEqual(one.take(later), { url: A, event: 'started' });
+  });
+
+  it('asks all of them again when each has failed', () => {
+    const one = schedule([[A], [B, C]]);
+    const asked: string[] = [];
+    let now = 0;
+    while (asked.length < 9) {
+      const announce = one.take(now);
+      if (announce !== null) {
+        asked.push(announce.url);
+        one.failed(announce.url, 'silent', now);
+      }
+      now = Math.max(now, one.deadline());
+    }
+    assert.deepEqual(asked, [A, B, C, A, B, C, A, B, C]);
+    assert.ok(now < ANNOUNCE_LIMITS.restMs, `${now}`);
+  });
+
   it('looks again after 1, 2, 4 ... seconds while the swarm is small', () => {
     const one = schedule([[A]]);
     const waits: number[] = [];

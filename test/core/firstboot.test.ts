@@ -11,5 +11,6 @@ test('the unit waits for the network, and nothing waits for the unit', () => {
 });
 
 test('the address of the server is a word of the script, whatever is in it', () => {
-  match(firstBootScript("http://server/re'p;orts"), /^url='http:\/\/server\/re'\\''p;orts'$/m);
+  const script = firstBootScript(["http://server/re'p;orts", 'http://other/reports']);
+  match(script, /^ {2}for url in 'http:\/\/server\/re'\\''p;orts' 'http:\/\/other\/reports'; do$/m);
 });

@@ -4,7 +4,13 @@ import fc from 'fast-check';
 import { type Bencodable, encode } from '../../agent/core/bencode.ts';
 import { SwarmbootError } from '../../agent/core/errors.ts';
 import { leavesPerPiece, MerkleTree } from '../../agent/core/merkle.ts';
-import { buildTorrent, parseInfo, pieceLengthFor } from '../../agent/core/metainfo.ts';
+import {
+  buildTorrent,
+  parseInfo,
+  pieceLengthFor,
+  withAnnounce,
+  withoutAnnounce,
+} from '../../agent/core/metainfo.ts';
 import { pieceSize, swarmHash } from '../../agent/core/torrent.ts';
 import { GIB, hex, KIB, MIB } from '../../agent/core/units.ts';
 import { digests } from '../../agent/io/digest.ts';
@@ -42,6 +48,19 @@ describe('good torrents', () => {
     assert.equal(torrent.infoHashV2, null);
     assert.equal(torrent.piecesV2, null);
     assert.equal(pieceSize(torrent, 3), 100_000 - 3 * PIECE);
+  });
+
+  test('trackers are put in and taken out again, and nothing else changes', () => {
+    const bare = build(new Uint8Array(100_000), []);
+    const tiers = [['http://192.0.2.1/announce'], ['udp://192.0.2.1/announce']] as [string][];
+    const tracked = withAnnounce(bare, tiers);
+    assert.deepEqual(parse(tracked).announce, tiers);
+    assert.deepEqual(withoutAnnounce(tracked), bare);
+    assert.deepEqual(withoutAnnounce(bare), bare);
+    // Of other makers, with keys before and behind.
+    const foreign = { aa: 1, comment: 'announce', info: v1Info(), zz: [] };
+    const more = encode({ ...foreign, announce: 'http://192.0.2.1/announce' });
+    assert.deepEqual(Buffer.from(withoutAnnounce(more)), Buffer.from(encode(foreign)));
   });
 
   test('v1 of many files, empty and padding ones among them', () => {

@@ -36,8 +36,8 @@ function faultsOf(...sources: Source[]): string {
 
 test('without any more than server and image, every default of the table holds', () => {
   assert.deepEqual(read({}), {
-    imageServer: 'http://10.0.0.1:8080',
-    firstBootServer: null,
+    imageServers: ['http://10.0.0.1:8080'],
+    firstBootServers: null,
     imageName: 'debian',
     overrides: [],
     torrent: null,
@@ -121,7 +121,17 @@ test('an image server may be a host, a host and port, an address or a URL', () =
     ['https://images.lab/repo/', 'https://images.lab/repo'],
     ['http://images.lab', 'http://images.lab'],
   ];
-  for (const [text, url] of cases) assert.equal(read({ IMAGESERVER: text! }).imageServer, url);
+  for (const [text, url] of cases) assert.deepEqual(read({ IMAGESERVER: text! }).imageServers, [url]);
+});
+
+test('several image servers stand in the order given, each once', () => {
+  const text = 'a,https://b:8443/,10.0.0.1:81,a:8080';
+  assert.deepEqual(read({ IMAGESERVER: text }).imageServers, [
+    'http://a:8080',
+    'https://b:8443',
+    'http://10.0.0.1:81',
+  ]);
+  assert.match(faultsOf(source({ ...ENOUGH, IMAGESERVER: 'a,b c' })), /expected a host/);
 });
 
 test('an image server that is none is refused', () => {

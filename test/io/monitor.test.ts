@@ -45,7 +45,7 @@ test('a message is with the server when flush returns, at the path below its URL
     paths.push(path);
     return { status: 204 };
   });
-  const monitor = new Monitor(new URL('/site', url), NO_CREDENTIALS);
+  const monitor = new Monitor([new URL('/site', url)], NO_CREDENTIALS);
   monitor.send(message());
   await monitor.flush(5000);
   deepEqual(got, [message()]);
@@ -55,7 +55,7 @@ test('a message is with the server when flush returns, at the path below its URL
 test('while the server is away the newest state wins, and inventory and log are not lost', async (t) => {
   let away = true;
   const { got, url } = await listen(t, () => ({ status: away ? 503 : 204 }));
-  const monitor = new Monitor(url, NO_CREDENTIALS);
+  const monitor = new Monitor([url], NO_CREDENTIALS);
   monitor.send(message({ status: 0, inventory: INVENTORY }));
   await monitor.flush(300);
   for (let status = 1; status < 50; status++) monitor.send(message({ status }));
@@ -69,7 +69,7 @@ test('while the server is away the newest state wins, and inventory and log are 
 test('a message that the server refuses is not sent again, the next one is sent', async (t) => {
   let count = 0;
   const { got, url } = await listen(t, () => ({ status: count++ === 0 ? 400 : 204 }));
-  const monitor = new Monitor(url, NO_CREDENTIALS);
+  const monitor = new Monitor([url], NO_CREDENTIALS);
   monitor.send(message({ status: 1 }));
   await monitor.flush(5000);
   monitor.send(message({ status: 2 }));
@@ -78,9 +78,30 @@ test('a message that the server refuses is not sent again, the next one is sent'
   equal(count, 2);
 });
 
+test('of several servers one hears each message: the first that takes it, then the same again', async (t) => {
+  const counts = [0, 0];
+  let dead = true;
+  const first = await listen(t, () => {
+    counts[0]!++;
+    return { status: dead ? 503 : 204 };
+  });
+  const second = await listen(t, () => {
+    counts[1]!++;
+    return { status: 204 };
+  });
+  const monitor = new Monitor([new URL('http://127.0.0.1:9'), first.url, second.url], NO_CREDENTIALS);
+  monitor.send(message({ status: 1 }));
+  await monitor.flush(5000);
+  dead = false;
+  monitor.send(message({ status: 2 }));
+  await monitor.flush(5000);
+  deepEqual(counts, [1, 2]);
+  deepEqual(second.got, [message({ status: 1 }), message({ status: 2 })]);
+});
+
 test('a busy server hears no mere progress before it wants to, and news at once', async (t) => {
   const { got, url } = await listen(t, () => ({ status: 204, afterMs: 60_000 }));
-  const monitor = new Monitor(url, NO_CREDENTIALS);
+  const monitor = new Monitor([url], NO_CREDENTIALS);
   monitor.send(message({ status: 1 }));
   while (got.length < 1) await sleep(5);
   for (let status = 2; status < 50; status++) monitor.send(message({ status, log: lines('x') }));
@@ -96,7 +117,7 @@ test('a busy server hears no mere progress before it wants to, and news at once'
 
 test('a server that wants to hear of it after a while does', async (t) => {
   const { got, url } = await listen(t, () => ({ status: 204, afterMs: 50 }));
-  const monitor = new Monitor(url, NO_CREDENTIALS);
+  const monitor = new Monitor([url], NO_CREDENTIALS);
   for (const status of [1, 2, 3]) {
     monitor.send(message({ status }));
     while (got.at(-1)?.status !== status) await sleep(5);
@@ -123,7 +144,7 @@ test('where large messages get lost, a failure and its reason get through', asyn
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  const monitor = new Monitor(new URL(`http://127.0.0.1:${port}`), NO_CREDENTIALS);
+  const monitor = new Monitor([new URL(`http://127.0.0.1:${port}`)], NO_CREDENTIALS);
   const log = lines(...Array<string>(50).fill('a line of some length'));
   monitor.send(
     message({ status: -1, text: `large packets get lost\n${'x'.repeat(2000)}`, inventory: INVENTORY, log }),
@@ -134,7 +155,7 @@ test('where large messages get lost, a failure and its reason get through', asyn
 });
 
 test('flush gives up when its time is over, and nothing throws', async () => {
-  const monitor = new Monitor(new URL('http://127.0.0.1:9'), NO_CREDENTIALS);
+  const monitor = new Monitor([new URL('http://127.0.0.1:9')], NO_CREDENTIALS);
   monitor.send(message());
   await monitor.flush(150);
   monitor.send(message());
@@ -158,7 +179,7 @@ test('a server that never answers keeps no process alive', async (t) => {
     const { Monitor } = await import(${monitorUrl});
     const { NO_CREDENTIALS } = await import(${credentialsUrl});
     const { message } = await import(${messagesUrl});
-    const monitor = new Monitor(new URL('http://127.0.0.1:${port}'), NO_CREDENTIALS);
+    const monitor = new Monitor([new URL('http://127.0.0.1:${port}')], NO_CREDENTIALS);
     monitor.send(message());
     await new Promise((resolve) => setTimeout(resolve, 200));
     console.log('done');`;

@@ -77,7 +77,7 @@ async function refuses({ asked, credentials }: Site, server: URL, reason: RegExp
     // An echo that fails is one finding of many.
     if (name !== 'echo') equal(fault instanceof SwarmbootError && fault.code, 'signature', name);
   }
-  const monitor = new Monitor(server, credentials());
+  const monitor = new Monitor([server], credentials());
   monitor.send(message());
   await monitor.flush(500);
   deepEqual(asked, []);
@@ -92,7 +92,7 @@ test('a node with an authority believes the server that it has certified, by add
     const server = await listenTls(t, authority.issue({ name }), answer, host);
     const own = credentials({ server: server.origin, token: 'secret' });
     for (const [, ask] of QUESTIONS) await ask(server, own);
-    const monitor = new Monitor(server, own);
+    const monitor = new Monitor([server], own);
     monitor.send(message());
     await monitor.flush(10_000);
     await announce(`${server.origin}/announce`, { credentials: own });

@@ -137,7 +137,7 @@ test('what a node says before it has enrolled arrives when it has', async (t) =>
   const site = await closedSite(t);
   await site.run('node', 'arm', 'node001');
   const credentials = { ...site.credentials };
-  const monitor = new Monitor(site.secured, credentials);
+  const monitor = new Monitor([site.secured], credentials);
   monitor.send(message({ mac: MAC, status: 0 }));
   await sleep(700);
   equal(await stateOf(site), 'armed');

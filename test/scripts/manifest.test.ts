@@ -281,7 +281,15 @@ async function said(to: { port: number; localAddress: string }, bytes: string | 
 
 test('closed swarms are not seeded by a server that enrols nobody', async (context) => {
   const { repo, entry } = await signing(context);
-  const options = { repo, host: '127.0.0.1', port: 0, uploadBytesPerSec: 0, log: () => {}, admission: null };
+  const options = {
+    repo,
+    host: '127.0.0.1',
+    port: 0,
+    uploadBytesPerSec: 0,
+    log: () => {},
+    announce: [],
+    admission: null,
+  };
   const seeder = await Seeder.start(options);
   context.after(() => seeder.stop());
   await seeder.follow([entry], OPEN_RULES);

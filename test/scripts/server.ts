@@ -21,26 +21,28 @@ interface Test {
   after(done: () => void | Promise<void>): void;
 }
 
-/** The ports of a server; 0, or left out, takes a free one. */
+/** Where a server listens; a port of 0, or none, takes a free one. */
 export interface Ports {
+  /** 127.0.0.1, or another address of this machine. */
+  readonly host?: string;
   readonly http?: number;
   readonly https?: number;
   readonly tracker?: number;
   readonly peer?: number;
 }
 
-/** Starts it on 127.0.0.1, with `more` words; it is killed when the test ends, if it still runs. */
+/** Starts it with `more` words; it is killed when the test ends, if it still runs. */
 export async function serveRepository(
   test: Test,
   repo: string,
-  { http = 0, https = 0, tracker = 0, peer = 0 }: Ports = {},
+  { host = '127.0.0.1', http = 0, https = 0, tracker = 0, peer = 0 }: Ports = {},
   more: readonly string[] = [],
 ): Promise<Served> {
   const ports = Object.entries({ http, https, tracker, peer }).flatMap(([name, port]) => [
     `--${name}-port`,
     `${port}`,
   ]);
-  const words = [PROGRAM, 'serve', '--repo', repo, '--host', '127.0.0.1', ...ports, ...more];
+  const words = [PROGRAM, 'serve', '--repo', repo, '--host', host, ...ports, ...more];
   const child = spawn(process.execPath, words, { stdio: ['ignore', 'inherit', 'pipe'] });
   const closed = once(child, 'close');
   test.after(async () => {
@@ -56,7 +58,7 @@ export async function serveRepository(
     if (child.exitCode !== null) throw new Error(`swarmboot serve ended: ${text}`);
     await sleep(10);
   }
-  const url = `http://127.0.0.1:${port(/http port (\d+)/)}`;
+  const url = `http://${host}:${port(/http port (\d+)/)}`;
   return {
     child,
     url,

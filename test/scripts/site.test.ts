@@ -114,7 +114,7 @@ test('inventory and log outlive later reports and the server', async (t) => {
   await once(server.child, 'close');
   assert.deepEqual((await record(STRANGER, () => true)).inventory, INVENTORY);
   const again = await serveRepository(t, repo);
-  const monitor = new Monitor(new URL(again.url), NO_CREDENTIALS);
+  const monitor = new Monitor([new URL(again.url)], NO_CREDENTIALS);
   monitor.send(message({ status: 7, install: 'i1', log: lines('two', 'three'), logFrom: 1 }));
   await monitor.flush(10_000);
   await record(MAC, ({ status }) => status === 7);

@@ -143,7 +143,7 @@ test('serve answers the same by TLS 1.3 as by plain HTTP, and boots nodes into i
   equal(Buffer.from(await fetchManifest(secured, t.signal)).toString(), plain);
   equal(await echo(secured, 6000, credentials, t.signal), true);
   equal((await askNode(secured, MAC, credentials, t.signal)).name, 'node001');
-  const monitor = new Monitor(secured, credentials);
+  const monitor = new Monitor([secured], credentials);
   monitor.send(message({ mac: MAC }));
   await monitor.flush(10_000);
   match(await (await fetch(`${url}/metrics`)).text(), /^swarmboot_messages_total\{result="kept"\} 1$/m);
