@@ -47,7 +47,7 @@ test('aria2 takes a published tarball from our server, without tracker or peers'
   const [torrent] = readdirSync(join(repo, 'torrents'));
   const aria2 = new Program('/usr/bin/aria2c', [
     ...['--no-conf', '--enable-dht=false', '--bt-enable-lpd=false', '--seed-time=0', '--dir', out],
-    ...[join(repo, 'torrents', torrent!), `${server.url}/tarballs/${entry.file}`],
+    ...['--torrent-file', join(repo, 'torrents', torrent!), `${server.url}/tarballs/${entry.file}`],
   ]);
   t.after(() => aria2.stop());
   await aria2.success(30_000);
