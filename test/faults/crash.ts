@@ -38,6 +38,8 @@ try {
 } finally {
   for (const done of undo.reverse()) await done();
 }
+// What an engine still says good-bye to is no reason to wait.
+process.exit();
 
 /** Runs the jobs, some at once, in their order, and all of them, whatever becomes of one. */
 async function each<Job>(jobs: readonly Job[], work: (job: Job) => Promise<void>): Promise<void> {

@@ -24,7 +24,11 @@ function fault(what: string): Error | null {
 
 /** Node reads its modules with the same functions: they are not the agent's. */
 function isLoading(): boolean {
-  return /node:internal\/(modules|process)|node:electron/.test(new Error('where from').stack ?? '');
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 200;
+  const { stack = '' } = new Error('where from');
+  Error.stackTraceLimit = stackTraceLimit;
+  return /node:internal\/modules/.test(stack);
 }
 
 /** Puts `wrap` of a function in its place, with what else hangs on it: `promisify` looks there. */

@@ -24,8 +24,10 @@ interface Test {
 
 /** Copies that are taken of one install. */
 const CUTS_EACH = 10;
-/** An install takes about so long, and half a second is what it takes to start. */
-const INSTALL_MS = 4000;
+/** What the first install is taken to take; each later one is taken to take as long as the one before. */
+const INSTALL_MS = 5000;
+/** The last copies are taken when the install has told that it is done. */
+const BEYOND = 1.2;
 const NODE = 'node';
 
 function sh(program: string, ...words: readonly string[]): string {
@@ -39,7 +41,7 @@ function mount(image: string, folder: string, ...options: readonly string[]): vo
 }
 
 /**
- * Takes `count` copies of a disk in the middle of installs, and throws when one of them says that it is installed and is
+ * Takes `count` copies of a disk, rounded up to whole installs, in the middle of installs, and throws when one of them says that it is installed and is
  * not, is damaged, or cannot be installed. As root.
  */
 export async function powerCuts(test: Test, count: number): Promise<void> {
@@ -50,20 +52,23 @@ export async function powerCuts(test: Test, count: number): Promise<void> {
   sh('/usr/sbin/mkfs.xfs', '-q', '-m', 'reflink=1', outer);
   mount(outer, lab);
   test.after(() => void sh('/usr/bin/umount', lab));
-  const sums = { told: 0, resumed: 0, pieces: 0 };
-  for (let done = 0; done < count; ) {
-    const cuts = await installAndCut(site, lab, disk, Math.min(CUTS_EACH, count - done));
+  const sums = { cuts: 0, told: 0, resumed: 0, pieces: 0 };
+  let installMs = INSTALL_MS;
+  while (sums.cuts < count) {
+    const cutEveryMs = (BEYOND * installMs) / CUTS_EACH;
+    const { cuts, ms } = await installAndCut({ site, lab, disk, cutEveryMs });
+    installMs = ms;
     for (const cut of cuts) {
       const saved = await afterCut(site, disk, cut);
       if (cut.told) sums.told++;
       if (saved > 0) sums.resumed++;
       sums.pieces += saved;
       rmSync(cut.image);
-      done++;
+      sums.cuts++;
     }
   }
   console.log(
-    `power cuts: ${count}, of them ${sums.told} after the install was told to be done, all whole; the others were installed afterwards, ${sums.resumed} of them with ${sums.pieces} pieces saved`,
+    `power cuts: ${sums.cuts}, of them ${sums.told} after the install was told to be done, all whole; the others were installed afterwards, ${sums.resumed} of them with ${sums.pieces} pieces saved`,
   );
 }
 
@@ -74,7 +79,17 @@ interface Cut {
 }
 
 /** One install on a new disk, and copies of that disk at random moments. */
-async function installAndCut(site: Site, lab: string, disk: string, count: number): Promise<Cut[]> {
+async function installAndCut({
+  site,
+  lab,
+  disk,
+  cutEveryMs,
+}: {
+  readonly site: Site;
+  readonly lab: string;
+  readonly disk: string;
+  readonly cutEveryMs: number;
+}): Promise<{ cuts: Cut[]; ms: number }> {
   const image = join(lab, 'disk.img');
   rmSync(image, { force: true });
   sh('/usr/bin/truncate', '--size=256M', image);
@@ -82,14 +97,19 @@ async function installAndCut(site: Site, lab: string, disk: string, count: numbe
   // In half of the installs data reach the disk as soon as they can; else only when somebody waits for them.
   mount(image, disk, ...(Math.random() < 0.5 ? ['nodelalloc', 'commit=1'] : []));
   try {
+    const startedMs = performance.now();
+    let ms = 0;
     const { ended, child } = agent(nodeAt(site, NODE, disk).flags);
+    child.once('close', () => {
+      ms = performance.now() - startedMs;
+    });
     let out = '';
     child.stdout!.on('data', (text) => {
       out += text;
     });
     const cuts: Cut[] = [];
-    for (let at = 0; at < count; at++) {
-      await sleep((2 * Math.random() * INSTALL_MS) / count);
+    for (let at = 0; at < CUTS_EACH; at++) {
+      await sleep(2 * Math.random() * cutEveryMs);
       // What was told before the copy is taken must be in it.
       const told = out.includes('"fact":"installed"');
       const copy = join(lab, `cut${at}.img`);
@@ -98,7 +118,7 @@ async function installAndCut(site: Site, lab: string, disk: string, count: numbe
     }
     const { status, err } = await ended;
     assert.equal(status, 0, err);
-    return cuts;
+    return { cuts, ms };
   } finally {
     sh('/usr/bin/umount', disk);
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -103,4 +104,15 @@ test('mountinfo: blanks in names are unescaped, optional fields skipped, and the
     { folder: '/mnt two', fileSystem: 'ext3' },
     { folder: '/dev/shm', fileSystem: 'ramfs' },
   ]);
+});
+
+test('mounts that the kernel does not tell are a fault with a reason', () => {
+  const here = import.meta.dirname;
+  const script = `import { poolAt } from '${join(here, '../../agent/io/host.ts')}';
+    await null; // What a module does while it is loaded is not counted.
+    try { poolAt('/', 'TARGET') } catch ({ code, message }) { console.log(code, message) }`;
+  const words = ['--import', join(here, '../faults/nthcall.ts'), '--input-type=module', '--eval', script];
+  const env = { ...process.env, NTH_CALL: '1 EIO' };
+  const said = execFileSync(process.execPath, words, { encoding: 'utf8', env });
+  assert.match(said, /^staging cannot read \/proc\/self\/mountinfo \(EIO.*; start again$/m);
 });
