@@ -104,6 +104,16 @@ test('a node that takes requests and never serves holds nobody up', () => {
   assert.equal(bannedNodes(world).size, 0);
 });
 
+test('when half of all peers never serve, nobody waits much longer than it takes to find them out', () => {
+  for (const seed of [22, 23, 24, 25]) {
+    const { world, nodes } = prepare({ seed, leechers: 3 });
+    for (let stalling = 0; stalling < 3; stalling++)
+      world.join({ ...RATES, seeder: true, atMs: 0, faults: { stalls: true } });
+    runUntilComplete(world, nodes);
+    assert.ok(world.now < 3 * LIMITS.stallMs, `seed ${seed}: ${world.now} ms`);
+  }
+});
+
 test('a third of the nodes die at random times and the others complete', () => {
   for (const seed of [31, 32]) {
     const chance = new Rng(seed);
