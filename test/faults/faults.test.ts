@@ -5,7 +5,7 @@ import { deepEqual, equal, ok } from 'node:assert/strict';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { before, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { MIB } from '../../agent/core/units.ts';
 import { enterRoom } from '../lab/room.ts';
 import { prepareLab, runRow } from './lab.ts';
@@ -28,6 +28,8 @@ before(async () => {
   enterRoom('make faults-test');
   setting = await prepareLab({ ...SIZE, logs: mkdtempSync(join(tmpdir(), 'swarmboot-faults-')) });
 });
+
+after(() => setting.close());
 
 for (const [number, seed] of RUNS) {
   const row = ROWS.find((candidate) => candidate.number === number)!;

@@ -31,6 +31,7 @@ async function main(): Promise<void> {
       process.stdout.write(`${runLine(results.at(-1)!, undisturbedMs(results))}\n`);
     }
   }
+  await setting.close();
   const notes = faultNotes(results, { nodes, bitsPerSec, sizeBytes });
   const table = `${faultTable(ROWS, results)}\n\n${notes.join('\n')}\n`;
   writeFileSync(join(RESULTS, 'faults.md'), table);

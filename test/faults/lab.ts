@@ -1,21 +1,18 @@
 // The fault lab: what all runs have in common, and one run of one row with its verdict.
 
-import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { messageOf } from '../../agent/core/errors.ts';
 import type { Ms } from '../../agent/core/units.ts';
 import { bundleAgent } from '../../scripts/build.ts';
+import { Program } from '../foreign/process.ts';
 import { ROOM_MEMORY, warmMemory } from '../lab/room.ts';
 import { brokenInvariants } from './invariants.ts';
 import { publishImage } from './published.ts';
 import type { Figures, Row } from './row.ts';
 import { Scene, type Setting } from './scene.ts';
 
-const SEALED = '/run/sealed';
-const UNSHARE = '/usr/bin/unshare';
-const NSENTER = '/usr/bin/nsenter';
-/** Every file system may be read only, but for the one of the machines' own folders. */
+/** Every file system may be read only, but for the one of the machines' own folders. Says so, and keeps it so. */
 const SEAL = `
   mount --bind "$0" "$0"
   while read -r _ place _; do
@@ -25,7 +22,10 @@ const SEAL = `
     esac
   done < /proc/self/mounts
   ! touch "$1" 2>/dev/null
+  echo sealed
+  exec sleep infinity
 `;
+const SEAL_MS: Ms = 10_000;
 const TREES_PER_NODE = 2;
 
 export interface LabSize {
@@ -57,14 +57,16 @@ export interface RunResult {
 export async function prepareLab({ nodes, bitsPerSec, sizeBytes, logs }: LabSize): Promise<Setting> {
   const machines = join(ROOM_MEMORY, 'machines');
   mkdirSync(machines);
-  execFileSync('/usr/bin/touch', [SEALED]);
-  execFileSync(UNSHARE, [`--mount=${SEALED}`, '/bin/sh', '-ec', SEAL, machines, '/run/written']);
+  const sealing = ['--mount', '/bin/sh', '-ec', SEAL, machines, join(ROOM_MEMORY, 'written')];
+  const keeper = new Program('/usr/bin/unshare', sealing);
+  await keeper.until('sealed', () => keeper.output.includes('sealed'), SEAL_MS);
   const agent = join(ROOM_MEMORY, 'agent.cjs');
   await bundleAgent(agent);
   const published = await publishImage(ROOM_MEMORY, sizeBytes);
   warmMemory(nodes * TREES_PER_NODE * sizeBytes);
-  const sealed = [NSENTER, `--mount=${SEALED}`, '--'];
-  return { nodes, bitsPerSec, published, agent, sealed, machines, logs };
+  const sealed = ['/usr/bin/nsenter', `--mount=/proc/${keeper.pid}/ns/mnt`, '--'];
+  const close = () => keeper.stop();
+  return { nodes, bitsPerSec, published, agent, sealed, machines, logs, close };
 }
 
 /** Runs a row once. */

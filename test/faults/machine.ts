@@ -1,6 +1,6 @@
 // A machine of the fault lab that installs itself: the agent on its node, as often as it is started, and what it says.
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeReport, StageName } from '../../agent/core/report.ts';
 import type { Ms } from '../../agent/core/units.ts';
@@ -63,6 +63,8 @@ export class Machine {
   launcher: readonly string[] = [];
   /** Beside what all machines have. */
   flags: Readonly<Record<string, string>> = {};
+  /** Its staging pool is memory, and gone when the machine starts anew. */
+  poolIsMemory = true;
   /** Of its Node. */
   nodeFlags: readonly string[] = [];
   readonly #course: Course;
@@ -107,6 +109,8 @@ export class Machine {
 
   start(): void {
     const { agent, sealed, imageServer, imageName, now } = this.#course;
+    if (this.poolIsMemory)
+      for (const name of readdirSync(this.staging)) rmSync(join(this.staging, name), { recursive: true });
     const life = new Life(now());
     this.lives.push(life);
     const flags = {

@@ -13,6 +13,8 @@ import { digests } from '../../agent/io/digest.ts';
 import { openStore, type Store } from '../../agent/io/store.ts';
 import { startPeer } from '../../agent/peer.ts';
 import { ID, RawPeer } from '../rawpeer.ts';
+import { copyIds, crowd, storm } from './crowd.ts';
+import { HTTP_PORT, TRACKER_PORT } from './ports.ts';
 
 export type Behaviour =
   /** A byte of each block is wrong. */
@@ -26,13 +28,21 @@ export type Behaviour =
   /** Takes requests and never answers. */
   | 'stalls'
   /** Calls, gives ten blocks, chokes, hangs up, calls again. */
-  | 'flaps';
+  | 'flaps'
+  /** Says that it is one of the others, by that one's id. */
+  | 'copies an id'
+  /** A thousand connections to each of four ports, idle or slow. */
+  | 'crowds'
+  /** Announces for many nodes at once, from each address that it has. */
+  | 'storms';
 
 interface Job {
   readonly torrent: string;
   readonly tarball: string;
   readonly host: string;
   readonly port: number;
+  /** The image server. */
+  readonly server: string;
   readonly victims: readonly string[];
   readonly behaviour: Behaviour;
   readonly seed: number;
@@ -125,6 +135,13 @@ async function flap(torrent: Torrent, store: Store, host: string, port: number):
 async function main(): Promise<void> {
   const job = JSON.parse(process.argv[2]!) as Job;
   const torrent = parseTorrent(readFileSync(job.torrent), digests);
+  const infoHash = swarmHash(torrent);
+  if (job.behaviour === 'crowds') {
+    const ports = [job.port, HTTP_PORT, TRACKER_PORT].map((port) => ({ host: job.server, port }));
+    return crowd([...ports, { host: job.victims[0]!, port: job.port }]);
+  }
+  if (job.behaviour === 'storms') return storm(job.server, infoHash);
+  if (job.behaviour === 'copies an id') return copyIds(job.victims, job.port, infoHash);
   const store = await openStore(torrent, { path: job.tarball, mode: 'seed', hashes: digests });
   if (job.behaviour === 'flaps') {
     for (const host of job.victims) void flap(torrent, store, host, job.port);

@@ -12,14 +12,17 @@ import { tarballPath, torrentPath } from '../../scripts/repository.ts';
 import { Lab, type LabNode } from '../lab/lab.ts';
 import { Child } from './child.ts';
 import { Machine } from './machine.ts';
+import { on } from './network.ts';
+import { HTTP_PORT, PEER_PORT, TRACKER_PORT } from './ports.ts';
 import { IMAGE_NAME, type Published } from './published.ts';
 import type { Behaviour } from './rogue.ts';
-import { HTTP_PORT, PEER_PORT, Server, TRACKER_PORT } from './server.ts';
+import { Server } from './server.ts';
 
 /** Where the lab's switch itself can be reached, and reaches all nodes: for who looks on. */
 const SWITCH_ADDRESS = '10.78.250.250/16';
 /** Bytes on the wire for bytes of the file: TCP, IP and Ethernet headers around full packets. */
 const WIRE_SHARE = 1514 / 1448;
+const IP = '/usr/sbin/ip';
 const LOOK_MS: Ms = 500;
 const POLL_MS: Ms = 100;
 /** An agent that has its image leaves when nobody needs it any more, and waits half a minute for a server that is gone. */
@@ -39,6 +42,8 @@ export interface Setting {
   readonly machines: string;
   /** What all programs said is kept here, a folder for each run. */
   readonly logs: string;
+  /** Ends what keeps the seal. */
+  close(): Promise<void>;
 }
 
 export class Scene {
@@ -56,6 +61,8 @@ export class Scene {
   patienceMs: Ms;
   /** Run backwards at the end. */
   readonly undo: (() => void | Promise<void>)[] = [];
+  /** What can be removed only once all programs have ended. */
+  readonly removals: (() => void)[] = [];
   readonly logs: string;
   readonly #began = performance.now();
   readonly #folder: string;
@@ -71,7 +78,7 @@ export class Scene {
     mkdirSync(this.logs, { recursive: true });
     this.#folder = mkdtempSync(join(setting.machines, 'run-'));
     this.lab = Lab.raise({ bitsPerSec: new Array<number>(nodes + 1).fill(bitsPerSec), lossShare: 0 });
-    execFileSync('/usr/sbin/ip', ['address', 'add', SWITCH_ADDRESS, 'dev', 'hub']);
+    execFileSync(IP, ['address', 'add', SWITCH_ADDRESS, 'dev', 'hub']);
     const now = () => this.now();
     const [serving, ...others] = this.lab.nodes as [LabNode, ...LabNode[]];
     this.server = new Server(serving, published.repo, join(this.logs, 'server.log'), now);
@@ -149,26 +156,51 @@ export class Scene {
   rogue(machine: Machine, behaviour: Behaviour): Child {
     const { repo, entry } = this.setting.published;
     const torrent = join(this.logs, 'rogue.torrent');
-    const announce = `http://${this.server.node.host}:${TRACKER_PORT}/announce`;
+    const server = this.server.node.host;
+    const announce = `http://${server}:${TRACKER_PORT}/announce`;
     writeFileSync(torrent, withAnnounce(readFileSync(torrentPath(repo, entry)), [[announce]]));
-    const victims = this.lab.nodes.filter(({ host }) => host !== machine.node.host).map(({ host }) => host);
+    const victims = this.machines.filter((other) => other !== machine).map(({ node }) => node.host);
     const job = {
       torrent,
       tarball: tarballPath(repo, entry),
       host: machine.node.host,
       port: PEER_PORT,
+      server,
       victims,
       behaviour,
       seed: this.rng.below(2 ** 31),
     };
-    const child = new Child([...machine.node.launcher, process.execPath, ROGUE, JSON.stringify(job)], {
-      log: join(this.logs, `${machine.name}-rogue.log`),
-      hear: () => {},
-    });
-    this.machines = this.machines.filter((other) => other !== machine);
-    this.rogues.push(child);
+    this.retire(machine);
     this.rogueHosts.add(machine.node.host);
+    const command = [process.execPath, '--disable-warning=ExperimentalWarning', ROGUE, JSON.stringify(job)];
+    return this.run(machine.node, command, `${machine.name}-rogue`);
+  }
+
+  /** This machine takes no part: its node is for something else. */
+  retire(machine: Machine): void {
+    this.machines = this.machines.filter((other) => other !== machine);
+  }
+
+  /** Runs a program on a node until the end. What it says goes into the log of that name. */
+  run(node: LabNode, command: readonly string[], name: string): Child {
+    const log = join(this.logs, `${name}.log`);
+    const child = new Child([...node.launcher, ...command], { log, hear: () => {} });
+    this.rogues.push(child);
     return child;
+  }
+
+  /** Takes the address of a machine away and gives it another one so much later; the others know of it at once. */
+  async renumber(machine: Machine, afterMs: Ms): Promise<void> {
+    const { node } = machine;
+    on(node, IP, ['address', 'flush', 'dev', 'eth0']);
+    await sleep(afterMs);
+    const host = node.host.replace(/^10\.78\.\d+/, '10.78.200');
+    const { address } = JSON.parse(on(node, IP, ['-json', 'link', 'show', 'eth0']))[0] as { address: string };
+    on(node, IP, ['address', 'add', `${host}/16`, 'dev', 'eth0', 'noprefixroute']);
+    on(node, IP, ['route', 'replace', '10.78.0.0/16', 'dev', 'eth0', 'src', host]);
+    for (const other of this.lab.nodes)
+      if (other !== node)
+        on(other, IP, ['neigh', 'replace', host, 'lladdr', address, 'dev', 'eth0', 'nud', 'permanent']);
   }
 
   /** Takes a fault back at the end, if the row does not before. */
@@ -215,6 +247,7 @@ export class Scene {
   /** Removes the lab and what the machines hold. */
   close(): void {
     clearInterval(this.#watch);
+    for (const step of this.removals) step();
     this.lab.close();
     rmSync(this.#folder, { recursive: true, force: true });
   }

@@ -5,10 +5,8 @@ import type { LabNode } from '../lab/lab.ts';
 import { PROGRAM } from '../scripts/commands.ts';
 import { Child, within } from './child.ts';
 import type { Ban } from './machine.ts';
+import { HTTP_PORT } from './ports.ts';
 
-export const HTTP_PORT = 8080;
-export const TRACKER_PORT = 6969;
-export const PEER_PORT = 6881;
 const READY_MS: Ms = 60_000;
 const ASK_MS: Ms = 2000;
 

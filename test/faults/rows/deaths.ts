@@ -3,9 +3,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ms } from '../../../agent/core/units.ts';
 import { refusePorts, swallowPorts } from '../network.ts';
+import { TRACKER_PORT } from '../ports.ts';
 import { partOf, type Row } from '../row.ts';
 import type { Scene } from '../scene.ts';
-import { TRACKER_PORT } from '../server.ts';
 
 const RESTART_MS: Ms = 10_000;
 /** So long without a byte anywhere: nothing comes any more. */

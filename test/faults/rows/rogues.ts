@@ -80,3 +80,13 @@ export const flappers: Row = {
     return { peakFds: peak };
   },
 };
+
+export const copiedIds: Row = {
+  number: 28,
+  fault: 'a peer that calls everybody with the id of another',
+  variants: ['one caller'],
+  run: async (scene) => {
+    await among(scene, 'copies an id', '5 %');
+    return {};
+  },
+};
