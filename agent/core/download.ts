@@ -150,6 +150,9 @@ export class Download {
   /** Why a peer that does nothing has to go; null when it need not. */
   neglectOf(peer: Peer, now: Ms): string | null {
     if (now - peer.heardAt > this.#limits.silentMs) return 'nothing heard for too long';
+    // TCP would try again ever more seldom on a path that is there again; a new connection does at once.
+    if (peer.snubbed && now - peer.heardAt > this.#limits.deadMs)
+      return 'nothing heard since blocks were asked for';
     const owed = peer.snubbed && now - peer.waitingSince > this.#limits.stallDropMs;
     return owed ? 'sent none of the blocks asked for' : null;
   }

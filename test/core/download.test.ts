@@ -87,6 +87,20 @@ test('a snubbed peer is tried with a block that stays free for all others, and c
   assert.ok(!slow.snubbed);
 });
 
+test('the connection of a snubbed peer that says nothing at all is taken for dead; one that still talks is waited for', () => {
+  const { download, peers, fill } = prepare();
+  for (const peer of peers) {
+    fill(peer, 0);
+    download.checkStall(peer, LIMITS.stallMs);
+  }
+  const [silent, talking] = peers;
+  fill(silent, LIMITS.stallMs);
+  talking.heardAt = LIMITS.stallMs;
+  assert.equal(download.neglectOf(silent, LIMITS.deadMs), null);
+  assert.match(download.neglectOf(silent, LIMITS.deadMs + 1)!, /nothing heard/);
+  assert.equal(download.neglectOf(talking, LIMITS.deadMs + 1), null);
+});
+
 test('on a slow link, where blocks come late by nature, a peer may owe them for longer', () => {
   const { download, peers, fill, arrive } = prepare(32);
   const [slow, other] = peers;
