@@ -44,13 +44,13 @@ fi
 endef
 
 # Tests of a few seconds each, two at a time: two cores are what a small build machine has.
-TESTS = $(shell find test -name '*.test.ts' -not -path 'test/bench/*' -not -path 'test/boot/*' -not -path 'test/lab/*' -not -path 'test/package/*' | sort)
+TESTS = $(shell find test -name '*.test.ts' -not -path 'test/bench/*' -not -path 'test/boot/*' -not -path 'test/lab/*' -not -path 'test/faults/*' -not -path 'test/package/*' | sort)
 NODE_TEST := node --test --test-concurrency=2
 
 AGENT_SOURCES = $(shell find agent -name '*.ts') scripts/build.ts scripts/icu.ts package-lock.json
 
 .PHONY: help setup packages-setup packages-product packages-demo packages-test packages-boot packages-secureboot packages-package packages-bench \
-  check types lint tidy test fuzz crashes sim sim-large boot-test secureboot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch bench-crypt bench-trust figures lab lab-test \
+  check types lint tidy test fuzz crashes sim sim-large boot-test secureboot-test agent manual demo picture boot-picture bench-engine bench-swarm bench-install bench-watch bench-crypt bench-trust figures lab lab-test faults faults-test \
   program man install uninstall deb deb-test sbom clean
 
 help: ## print this list
@@ -255,6 +255,12 @@ lab: packages-bench node_modules/.package-lock.json ## a shell beside machines o
 
 lab-test: packages-bench types ## the lab keeps what its links promise; a slow link and a slow disk are told apart; who listens on the wire hears no secret, as root: a minute
 	$(OWN_ROOM) node --test --test-concurrency=1 test/lab/*.test.ts
+
+faults: packages-bench node_modules/.package-lock.json ## the fault matrix: real agents, real faults, invariants after each run, as root (ROW=2,9 SEEDS=5: docs/faults.md); hours for all
+	@$(OWN_ROOM) node test/faults/faults.ts
+
+faults-test: packages-bench node_modules/.package-lock.json ## three rows of the fault matrix in a small lab, as root: two minutes
+	$(OWN_ROOM) node --test test/faults/*.test.ts
 
 clean: ## remove all that was built; node_modules stays
 	rm -rf build

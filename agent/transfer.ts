@@ -56,6 +56,8 @@ export class Transfer implements Party {
   readonly #swarm: Swarm;
   readonly #have: Bitfield;
   readonly #wires = new Map<number, WirePort>();
+  /** Where those peers are, for the log. */
+  readonly #places = new Map<number, string>();
   /** Wires with messages waiting for the end of `work`. */
   readonly #spoken = new Set<WirePort>();
   readonly #pieces = new Map<number, Uint8Array>();
@@ -158,12 +160,14 @@ export class Transfer implements Party {
     const slot = this.#options.slot();
     const { log } = this.#options;
     const address = link.outgoing ? link.remote : { host: link.remote.host, port: 0 };
+    const place = `${link.remote.host} ${link.remote.port}`;
     let greeted = false;
     return {
       asked: () => this.subject,
       ready: (peerId, fast) => {
         greeted = true;
         this.#wires.set(slot, wire());
+        this.#places.set(slot, place);
         this.#tell({ type: 'peerConnected', slot, address, peerId, outgoing: link.outgoing, fast });
       },
       said: (message) => this.#tell(Object.assign(message, { slot })),
@@ -173,10 +177,11 @@ export class Transfer implements Party {
       closed: (reason) => {
         log('peer gone', {
           torrent: this.torrent.name,
-          peer: `${link.remote.host} ${link.remote.port}`,
+          peer: place,
           reason,
         });
         this.#wires.delete(slot);
+        this.#places.delete(slot);
         if (greeted) this.#tell({ type: 'peerGone', slot, reason });
         else if (link.outgoing) this.#tell({ type: 'dialFailed', address: link.remote, reason });
       },
@@ -228,8 +233,7 @@ export class Transfer implements Party {
     if (wire === undefined) return;
     switch (command.type) {
       case 'drop':
-        if (command.ban)
-          this.#options.log('peer banned', { torrent: this.torrent.name, reason: command.reason });
+        if (command.ban) this.#tellBan(command.slot, command.reason);
         this.#wires.delete(command.slot);
         return wire.close(command.reason);
       case 'sendField':
@@ -242,6 +246,10 @@ export class Transfer implements Party {
         wire.send(command);
     }
     this.#spoken.add(wire);
+  }
+
+  #tellBan(slot: number, reason: string): void {
+    this.#options.log('peer banned', { torrent: this.torrent.name, peer: this.#places.get(slot), reason });
   }
 
   #dial(address: PeerAddress): void {

@@ -51,7 +51,9 @@ export class Download {
   excuses(peer: Peer, stretch: Stretch): boolean {
     if (!this.#isBlock(stretch)) return false;
     const key = this.#keyOf(stretch);
-    return peer.excused.delete(key) || this.#forgetRequest(peer, key);
+    if (!peer.excused.delete(key) && !this.#forgetRequest(peer, key)) return false;
+    peer.snubbed = false;
+    return true;
   }
 
   /** Keeps the peer's pipeline full; `givers` is how many peers may be asked for something now. */
@@ -80,6 +82,8 @@ export class Download {
       const blocks = Math.ceil(length / BLOCK_BYTES);
       for (let block = 0; block < blocks; block++) peer.asked.add(first + block);
       commands.push({ type: 'request', slot: peer.slot, piece, begin, length });
+      // Only a trial: whoever gives may be asked for the same, or two that stall would keep the last block from all others.
+      if (peer.snubbed) this.#picker.released(peer.slot, piece, begin / BLOCK_BYTES);
     }
   }
 
@@ -97,18 +101,19 @@ export class Download {
 
   /**
    * Books a block that `accepts` said yes to. Cancels it with `others` when they were asked too: in the endgame, or
-   * because this one was late. True when its piece is whole.
+   * because this one was late, or only tried. True when its piece is whole.
    */
   arrived(peer: Peer, stretch: Stretch, others: Iterable<Peer>, now: Ms, commands: SwarmCommand[]): boolean {
     const block = stretch.begin / BLOCK_BYTES;
     const key = this.#keyOf(stretch);
     const late = !peer.asked.delete(key);
     if (late) peer.excused.delete(key);
+    const tried = peer.snubbed;
     peer.down.add(stretch.length, now);
     this.#lead.add(stretch.length);
     peer.waitingSince = now;
     peer.snubbed = false;
-    if (late || this.#picker.isShared(stretch.piece, block)) {
+    if (late || tried || this.#picker.isShared(stretch.piece, block)) {
       for (const other of others) {
         if (other === peer || !this.#forgetRequest(other, key)) continue;
         this.#excuse(other, key);
@@ -124,7 +129,7 @@ export class Download {
     const key = this.#keyOf(stretch);
     if (peer.excused.delete(key)) return true;
     if (!this.#forgetRequest(peer, key)) return false;
-    this.#picker.released(peer.slot, stretch.piece, stretch.begin / BLOCK_BYTES);
+    if (!peer.snubbed) this.#picker.released(peer.slot, stretch.piece, stretch.begin / BLOCK_BYTES);
     return true;
   }
 
@@ -133,7 +138,8 @@ export class Download {
     const blocksPerPiece = this.#picker.key(1, 0);
     for (const key of peer.asked) {
       this.#excuse(peer, key);
-      this.#picker.released(peer.slot, Math.floor(key / blocksPerPiece), key % blocksPerPiece);
+      if (!peer.snubbed)
+        this.#picker.released(peer.slot, Math.floor(key / blocksPerPiece), key % blocksPerPiece);
     }
     peer.asked.clear();
     this.#picker.abandoned(peer.slot);
@@ -148,6 +154,9 @@ export class Download {
   /** Why a peer that does nothing has to go; null when it need not. */
   neglectOf(peer: Peer, now: Ms): string | null {
     if (now - peer.heardAt > this.#limits.silentMs) return 'nothing heard for too long';
+    // TCP would try again ever more seldom on a path that is there again; a new connection does at once.
+    if (peer.snubbed && now - peer.heardAt > this.#limits.deadMs)
+      return 'nothing heard since blocks were asked for';
     const owed = peer.snubbed && now - peer.waitingSince > this.#limits.stallDropMs;
     return owed ? 'sent none of the blocks asked for' : null;
   }
@@ -157,8 +166,8 @@ export class Download {
     if (peer.asked.size === 0 || peer.snubbed) return false;
     const patienceMs = this.#limits.stallMs + STALL_TURNS * this.#turnMs(peer.asked.size);
     if (now - peer.waitingSince < patienceMs) return false;
-    peer.snubbed = true;
     this.releaseAll(peer);
+    peer.snubbed = true;
     return true;
   }
 

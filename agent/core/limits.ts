@@ -42,6 +42,8 @@ export interface Limits {
   readonly stallMs: Ms;
   /** A snubbed peer that sends nothing for so long is dropped. */
   readonly stallDropMs: Ms;
+  /** The connection of a snubbed peer from which nothing at all is heard for so long is taken for dead. */
+  readonly deadMs: Ms;
   /** A peer from which nothing at all is heard for so long is dropped (BEP 3: two minutes and some). */
   readonly silentMs: Ms;
   readonly keepAliveMs: Ms;
@@ -115,6 +117,7 @@ export const LIMITS: Limits = {
   repeatMs: 500,
   stallMs: 10_000,
   stallDropMs: 60_000,
+  deadMs: 20_000,
   silentMs: 150_000,
   keepAliveMs: 60_000,
   exchangeMs: 60_000,

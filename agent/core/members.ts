@@ -97,8 +97,10 @@ export class Members {
     if (this.#bannedIds.has(peerId) || this.#dialer.isBanned(address)) return refuse('banned before');
     const twin = [...this.#bySlot.values()].find((peer) => peer.peerId === peerId) ?? null;
     if (twin !== null) {
-      // Both sides keep the connection that the greater peer id opened, so that they agree without a word.
-      const keepsNew = outgoing !== twin.outgoing && outgoing === this.#ownId > peerId;
+      // Both sides keep the connection that the greater peer id opened, so that they agree without a word. But whoever calls
+      // from where it was, though its old connection is silent, has given that up: the path between us was gone for a while.
+      const isBack = twin.address.host === address.host && now - twin.heardAt > this.#limits.stallMs;
+      const keepsNew = isBack || (outgoing !== twin.outgoing && outgoing === this.#ownId > peerId);
       return keepsNew ? { refusal: null, instead: twin } : refuse('connected already');
     }
     if (this.#bySlot.size < this.#limits.peersMax) return { refusal: null, instead: null };

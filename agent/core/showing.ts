@@ -27,9 +27,10 @@ export class Showing {
   readonly #rng: Rng;
   readonly #pieceLength: number;
   #superSeed: SuperSeed | null;
-  /** What has gone out as a first seeder, and since when. */
+  /** What has gone out as a first seeder, from when until when. */
   #sentBytes = 0;
   #sentFrom: Ms = Number.POSITIVE_INFINITY;
+  #sentUntil: Ms = 0;
   /** Since others have every piece: when we show everything, even if not all of it has spread by then. */
   #showAllAt: Ms | null = null;
   /** For those that may ask us, and for those that only give: they wait for nothing of ours. */
@@ -79,6 +80,7 @@ export class Showing {
         this.#superSeed.sent(command.piece, command.length, now);
         this.#sentBytes += command.length;
         this.#sentFrom = Math.min(this.#sentFrom, now);
+        this.#sentUntil = now;
       }
   }
 
@@ -141,7 +143,7 @@ export class Showing {
   ): void {
     const { shownMin, shownMs } = this.#limits;
     const most = Math.max(shownMin, Math.ceil(((upBytesPerSec / 1000) * shownMs) / this.#pieceLength));
-    superSeed.expire(now, this.#patienceMs(SHOWN_TURNS * most, now));
+    superSeed.expire(now, this.#patienceMs(SHOWN_TURNS * most));
     const audience = peers.filter((peer) => peer.unchoked);
     for (;;) {
       const next = superSeed.next(audience, most, now);
@@ -153,7 +155,7 @@ export class Showing {
       return;
     }
     // The others finish among themselves what is out: a second copy of it from us would be one too many.
-    this.#showAllAt ??= now + this.#patienceMs(SPREAD_TURNS * most, now);
+    this.#showAllAt ??= now + this.#patienceMs(SPREAD_TURNS * most);
     if (!superSeed.isSpread && now < this.#showAllAt) return;
     this.#superSeed = null;
     this.#showAllAt = null;
@@ -166,12 +168,13 @@ export class Showing {
 
   /**
    * How long to wait for what takes as long as so many pieces need to go out. By the average of all that has gone out:
-   * what goes out at the moment is first what sockets swallow at once, and last only what nobody waits for.
+   * what goes out at the moment is first what sockets swallow at once, and last only what nobody waits for. The time in
+   * which nothing went out does not count: when all wait for what was shown to one that is gone, patience must not grow.
    */
-  #patienceMs(pieces: number, now: Ms): Ms {
+  #patienceMs(pieces: number): Ms {
     const { shownPatienceMs } = this.#limits;
     if (this.#sentBytes === 0) return shownPatienceMs;
-    const sentMs = Math.max(AVERAGE_MS, now - this.#sentFrom);
+    const sentMs = Math.max(AVERAGE_MS, this.#sentUntil - this.#sentFrom);
     const takesMs = (pieces * this.#pieceLength * sentMs) / this.#sentBytes;
     return Math.min(shownPatienceMs + takesMs, PATIENCE_MAX * shownPatienceMs);
   }

@@ -69,6 +69,38 @@ test('a peer that owes blocks for too long is snubbed: others are asked, and wha
   assert.ok(download.accepts(slow, block(1, 3)));
 });
 
+test('a snubbed peer is tried with a block that stays free for all others, and counts again once it sends', () => {
+  const { download, picker, peers, fill, arrive } = prepare(1);
+  const [slow, other] = peers;
+  fill(slow, 0);
+  download.checkStall(slow, LIMITS.stallMs);
+  const trial = fill(slow, LIMITS.stallMs);
+  assert.deepEqual(trial, [{ type: 'request', slot: slow.slot, ...block(0, 0) }]);
+  assert.deepEqual(fill(slow, LIMITS.stallMs + 1), [], 'one trial at a time');
+  assert.deepEqual(fill(other, LIMITS.stallMs + 2), [
+    { type: 'request', slot: other.slot, piece: 0, begin: 0, length: PIECE },
+  ]);
+  download.releaseAll(slow);
+  assert.ok(picker.isEndgame, 'the end of a trial frees nothing that others were asked for');
+  const { commands } = arrive(slow, block(0, 0), LIMITS.stallMs + 3);
+  assert.deepEqual(commands, [{ type: 'cancel', slot: other.slot, ...block(0, 0) }]);
+  assert.ok(!slow.snubbed);
+});
+
+test('the connection of a snubbed peer that says nothing at all is taken for dead; one that still talks is waited for', () => {
+  const { download, peers, fill } = prepare();
+  for (const peer of peers) {
+    fill(peer, 0);
+    download.checkStall(peer, LIMITS.stallMs);
+  }
+  const [silent, talking] = peers;
+  fill(silent, LIMITS.stallMs);
+  talking.heardAt = LIMITS.stallMs;
+  assert.equal(download.neglectOf(silent, LIMITS.deadMs), null);
+  assert.match(download.neglectOf(silent, LIMITS.deadMs + 1)!, /nothing heard/);
+  assert.equal(download.neglectOf(talking, LIMITS.deadMs + 1), null);
+});
+
 test('on a slow link, where blocks come late by nature, a peer may owe them for longer', () => {
   const { download, peers, fill, arrive } = prepare(32);
   const [slow, other] = peers;

@@ -67,6 +67,18 @@ test('a second connection the same way is refused', () => {
   assert.equal(admit(members, arrival(id(2), true, 7001)), 'connected already');
 });
 
+test('who calls again from the same machine takes the place of its own connection that has long been silent', () => {
+  const members = new Members(id(1), LIMITS, new Rng(1));
+  const first = arrival(id(2), false, 0);
+  assert.equal(admit(members, first), null);
+  const again = arrival(id(2), false, 0);
+  assert.equal(members.weigh(again, LIMITS.stallMs).refusal, 'connected already');
+  const elsewhere = { ...again, address: { host: '10.0.0.9', port: 0 } };
+  assert.equal(members.weigh(elsewhere, LIMITS.stallMs + 1).refusal, 'connected already');
+  const instead = members.get(first.slot)!;
+  assert.deepEqual(members.weigh(again, LIMITS.stallMs + 1), { refusal: null, instead });
+});
+
 test('a banned peer comes back neither by its name nor by its address', () => {
   const members = new Members(id(1), LIMITS, new Rng(1));
   const bad = arrival(id(2), true);

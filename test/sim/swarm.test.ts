@@ -12,6 +12,8 @@ import { blankTorrent, World } from '../../scripts/sim/world.ts';
 const RATES = { upBytesPerSec: 12_500_000, downBytesPerSec: 12_500_000 };
 /** Nodes may arrive, back off and wait for stalled peers; a run that takes longer than this hangs. */
 const PATIENCE_MS = 300_000;
+/** Until a first seeder has stopped waiting for a node that vanished: by its first seconds, within which rates say little. */
+const VANISHED_MS = 60_000;
 /** Payload thrown away, as a share of all payload. */
 const WASTE_SHARE = 0.02;
 
@@ -104,6 +106,16 @@ test('a node that takes requests and never serves holds nobody up', () => {
   assert.equal(bannedNodes(world).size, 0);
 });
 
+test('when half of all peers never serve, nobody waits much longer than it takes to find them out', () => {
+  for (const seed of [22, 23, 24, 25]) {
+    const { world, nodes } = prepare({ seed, leechers: 3 });
+    for (let stalling = 0; stalling < 3; stalling++)
+      world.join({ ...RATES, seeder: true, atMs: 0, faults: { stalls: true } });
+    runUntilComplete(world, nodes);
+    assert.ok(world.now < 3 * LIMITS.stallMs, `seed ${seed}: ${world.now} ms`);
+  }
+});
+
 test('a third of the nodes die at random times and the others complete', () => {
   for (const seed of [31, 32]) {
     const chance = new Rng(seed);
@@ -118,6 +130,16 @@ test('a third of the nodes die at random times and the others complete', () => {
       nodes.filter((_, index) => !dies(index)),
     );
     assert.equal(bannedNodes(world).size, 0);
+  }
+});
+
+test('what the first seeder has shown to a node that vanishes without a word is soon shown to others', () => {
+  for (const seed of [36, 37, 38, 39]) {
+    const { world, nodes } = prepare({ seed, leechers: 6 });
+    const [gone, ...others] = nodes;
+    world.at(500, () => world.part(new Set([gone!])));
+    runUntilComplete(world, others);
+    assert.ok(world.now < VANISHED_MS, `seed ${seed}: ${world.now} ms`);
   }
 });
 
