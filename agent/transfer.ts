@@ -65,8 +65,7 @@ export class Transfer implements Party {
   /** Serve orders that wait for a free frame of the store. */
   readonly #waiting: Extract<SwarmCommand, { type: 'serve' }>[] = [];
   readonly #abort = new AbortController();
-  readonly #gone: Promise<void>;
-  #sayGone: () => void = () => {};
+  readonly #gone = Promise.withResolvers<void>();
   #settle: { resolve(): void; reject(error: unknown): void };
   #fronts: Front[] = [];
   #frontPieces = 0;
@@ -82,9 +81,6 @@ export class Transfer implements Party {
     // Whoever does not wait for the end (a seeder) is not to be stopped by it.
     this.complete.catch(() => {});
     this.#settle = settled;
-    const gone = Promise.withResolvers<void>();
-    this.#gone = gone.promise;
-    this.#sayGone = gone.resolve;
     if (this.#have.isFull) settled.resolve();
     this.#advanceFront();
   }
@@ -138,7 +134,7 @@ export class Transfer implements Party {
   /** Serves what it has promised (bounded in time), says `stopped` to the trackers, closes the connections. */
   leave(): Promise<void> {
     this.#tell({ type: 'leave' });
-    return this.#gone;
+    return this.#gone.promise;
   }
 
   deadline(): Ms {
@@ -396,6 +392,6 @@ export class Transfer implements Party {
     for (const wire of this.#wires.values()) wire.close('leaving');
     this.#abort.abort();
     this.#options.left(this);
-    this.#sayGone();
+    this.#gone.resolve();
   }
 }

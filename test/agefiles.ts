@@ -63,7 +63,8 @@ export async function opened(
   }
   const plain: Uint8Array[] = [];
   try {
-    for await (const part of decrypted(parts(), key)) plain.push(part);
+    // A part is another's room as soon as three later ones have come.
+    for await (const part of decrypted(parts(), key)) plain.push(Buffer.from(part));
   } catch (error) {
     return { plain: Buffer.concat(plain), error };
   }

@@ -16,6 +16,7 @@ import { publish } from '../../scripts/publish.ts';
 import { pxeConfig } from '../../scripts/pxe.ts';
 import { remove } from '../../scripts/remove.ts';
 import { report } from '../../scripts/report.ts';
+import { serve } from '../../scripts/serve.ts';
 import { keygen, manifest, sign, verify } from '../../scripts/sign.ts';
 import { status } from '../../scripts/status.ts';
 import { init } from '../../scripts/tls.ts';
@@ -60,6 +61,7 @@ export async function swarmboot(args: readonly string[]): Promise<Outcome> {
     manifest,
     sign,
     verify,
+    serve,
   ];
   const exitStatus = await runCommand(commands, '0', args, terminal);
   return { status: exitStatus, ...said };

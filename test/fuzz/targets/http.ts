@@ -133,7 +133,7 @@ async function makeRepository(folder: string, said: Said): Promise<string> {
   return repo;
 }
 
-const WRITTEN = new Set(['reports', 'logs', 'runs', 'armed']);
+const WRITTEN = new Set(['reports', 'logs', 'runs', 'armed', 'known.json']);
 
 export async function http(scratch: string): Promise<Target> {
   const folder = mkdtempSync(join(scratch, 'http-'));
