@@ -100,10 +100,10 @@ fuzz: node_modules/.package-lock.json ## give every parser bytes that nobody has
 
 # How many moments: COUNT for kills and power cuts; SEED: which error which call gets.
 crashes: node_modules/.package-lock.json ## every call of an install fails once, 200 are killed, 100 lose their power, as root (CALLS=1 COUNT=200 SEED=1): half an hour
-	node test/faults/crash.ts calls --every '$(or $(CALLS),1)' --seed '$(or $(SEED),1)'
-	node test/faults/crash.ts kills --count '$(or $(COUNT),200)' --seed '$(or $(SEED),1)'
-	node test/faults/crash.ts restarts --count 10
-	unshare --mount --pid --fork --kill-child --mount-proc node test/faults/crash.ts cuts --count '$(or $(COUNT),100)'
+	node test/crashes/crash.ts calls --every '$(or $(CALLS),1)' --seed '$(or $(SEED),1)'
+	node test/crashes/crash.ts kills --count '$(or $(COUNT),200)' --seed '$(or $(SEED),1)'
+	node test/crashes/crash.ts restarts --count 10
+	unshare --mount --pid --fork --kill-child --mount-proc node test/crashes/crash.ts cuts --count '$(or $(COUNT),100)'
 
 sim: node_modules/.package-lock.json ## swarms in the simulator: fixed seeds and a fresh one, faults, floors of efficiency
 	$(NODE_TEST) test/sim/*.test.ts
@@ -260,7 +260,7 @@ faults: packages-bench node_modules/.package-lock.json ## the fault matrix: real
 	@$(OWN_ROOM) node test/faults/faults.ts
 
 faults-test: packages-bench node_modules/.package-lock.json ## three rows of the fault matrix in a small lab, as root: two minutes
-	$(OWN_ROOM) node --test test/faults/*.test.ts
+	$(OWN_ROOM) node --test test/faults/faults.test.ts
 
 clean: ## remove all that was built; node_modules stays
 	rm -rf build

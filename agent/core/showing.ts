@@ -143,7 +143,7 @@ export class Showing {
   ): void {
     const { shownMin, shownMs } = this.#limits;
     const most = Math.max(shownMin, Math.ceil(((upBytesPerSec / 1000) * shownMs) / this.#pieceLength));
-    superSeed.expire(now, this.#patienceMs(SHOWN_TURNS * most));
+    superSeed.expire(now, this.#patienceMs(SHOWN_TURNS * Math.min(most, superSeed.onTheirWay)));
     const audience = peers.filter((peer) => peer.unchoked);
     for (;;) {
       const next = superSeed.next(audience, most, now);

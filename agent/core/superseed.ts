@@ -38,6 +38,8 @@ const SHOWN_PER_UNSENT = 8;
  * arrives as late as the last, and nobody has anything to pass on until then.
  */
 export const SHOWN_FIRST = 4;
+/** In a young swarm nobody waits for longer than this for a peer to tell of a piece that has gone out to it: it may never. */
+const UNTOLD_MS: Ms = 2000;
 
 /** Who takes longer to spread a piece than all do on average, by this factor, gets fewer. */
 const SLOW_FACTOR = 1.3;
@@ -95,6 +97,11 @@ export class SuperSeed {
   /** As many others as shall have each piece have it. */
   get isSpread(): boolean {
     return this.#spreadCount === this.#state.length;
+  }
+
+  /** Pieces that were shown, and of which nobody tells yet. */
+  get onTheirWay(): number {
+    return this.#shown.size;
   }
 
   /** One more peer has this piece. */
@@ -155,8 +162,9 @@ export class SuperSeed {
    * the end the slow.
    */
   next(audience: Iterable<Audience>, most: number, now: Ms): { slot: number; piece: number } | null {
-    const shownMax = Math.min(SHOWN_PER_UNSENT * most, SHOWN_FIRST + this.#outCount);
-    if (this.#unsent >= most || this.#shown.size >= shownMax) return null;
+    if (this.#unsent >= most || this.#shown.size >= SHOWN_PER_UNSENT * most) return null;
+    const young = SHOWN_FIRST + this.#outCount;
+    if (this.#shown.size >= young && this.#shown.size - this.#letLie(now) >= young) return null;
     while (this.#next < this.#state.length && this.#state[this.#next] !== HIDDEN) this.#next++;
     const piece = this.#next;
     if (piece === this.#state.length) return null;
@@ -178,9 +186,23 @@ export class SuperSeed {
     this.#state[piece] = SHOWN;
     this.#shown.set(piece, { slot, atMs: now, unsentBytes: this.#pieceLength });
     this.#unsent++;
+    this.#sentAt[piece] = 0;
     this.#spreader[piece] = slot;
     this.#load.set(slot, { ...least, pieces: least.pieces + 1, lastAt: now });
     return { slot, piece };
+  }
+
+  /** How many pieces have gone out long ago and were not told of; who has one comes last from now on. */
+  #letLie(now: Ms): number {
+    let count = 0;
+    for (const [piece, { slot }] of this.#shown) {
+      const sentAt = this.#sentAt[piece]!;
+      if (sentAt === 0 || now - sentAt <= UNTOLD_MS) continue;
+      count++;
+      const load = this.#load.get(slot);
+      if (load !== undefined) load.silent = 1;
+    }
+    return count;
   }
 
   /** Learns from a piece that is spread how long whom it was shown to takes for that. */

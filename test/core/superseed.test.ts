@@ -70,6 +70,15 @@ test('few are on their way until they arrive, so that somebody soon has somethin
   }
 });
 
+test('a young swarm waits two seconds at most for one that never tells of a piece, and gives it no more while there are others', () => {
+  const seed = new SuperSeed(100, PIECE_BYTES, 1);
+  assert.equal(shown(seed, audience(1), 16, 1).length, SHOWN_FIRST);
+  for (let piece = 0; piece < SHOWN_FIRST; piece++) seed.sent(piece, PIECE_BYTES, 1);
+  assert.deepEqual(shown(seed, audience(1, 2), 16, 2001), []);
+  const later = shown(seed, audience(1, 2), 16, 2002);
+  assert.deepEqual(later, ['4 to 2', '5 to 2', '6 to 2', '7 to 2']);
+});
+
 test('what others have already is not shown, and all is out when somebody has each piece', () => {
   const seed = new SuperSeed(3, PIECE_BYTES, 1);
   seed.seen(1, 0);

@@ -111,7 +111,7 @@ test('mounts that the kernel does not tell are a fault with a reason', () => {
   const script = `import { poolAt } from '${join(here, '../../agent/io/host.ts')}';
     await null; // What a module does while it is loaded is not counted.
     try { poolAt('/', 'TARGET') } catch ({ code, message }) { console.log(code, message) }`;
-  const words = ['--import', join(here, '../faults/nthcall.ts'), '--input-type=module', '--eval', script];
+  const words = ['--import', join(here, '../crashes/nthcall.ts'), '--input-type=module', '--eval', script];
   const env = { ...process.env, NTH_CALL: '1 EIO' };
   const said = execFileSync(process.execPath, words, { encoding: 'utf8', env });
   assert.match(said, /^staging cannot read \/proc\/self\/mountinfo \(EIO.*; start again$/m);
