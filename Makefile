@@ -99,7 +99,7 @@ fuzz: node_modules/.package-lock.json ## give every parser bytes that nobody has
 	@node test/fuzz/fuzz.ts '$(or $(SECONDS),60)' '$(TARGET)' '$(SEED)' '$(INPUT)'
 
 # How many moments: COUNT for kills and power cuts; SEED: which error which call gets.
-crashes: node_modules/.package-lock.json ## every call of an install fails once, 200 are killed, 100 lose their power, as root (CALLS=1 COUNT=200 SEED=1): half an hour
+crashes: node_modules/.package-lock.json ## every call of an install fails once, 200 are killed, 100 lose their power, as root (CALLS=1 COUNT=200 SEED=1): an hour
 	node test/crashes/crash.ts calls --every '$(or $(CALLS),1)' --seed '$(or $(SEED),1)'
 	node test/crashes/crash.ts kills --count '$(or $(COUNT),200)' --seed '$(or $(SEED),1)'
 	node test/crashes/crash.ts restarts --count 10
