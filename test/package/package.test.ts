@@ -120,7 +120,7 @@ test('the package is installed, used, upgraded and purged', { timeout: 180_000 }
     );
     match(
       root.must('ls', `${REPO}/tarballs`, `${REPO}/torrents`),
-      /image-web-.*\.tar\.zst\n[\s\S]*image-web-.*\.torrent\n/,
+      /image-web-.*\.tar\.zst\.age\n[\s\S]*image-web-.*\.torrent\n/,
     );
   });
 });
