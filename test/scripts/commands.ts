@@ -21,6 +21,7 @@ import { keygen, manifest, sign, verify } from '../../scripts/sign.ts';
 import { status } from '../../scripts/status.ts';
 import { init } from '../../scripts/tls.ts';
 import { unpack } from '../../scripts/unpack.ts';
+import { noise, scratch } from '../content.ts';
 
 /** The program, for tests that need a process of its own. */
 export const PROGRAM = fileURLToPath(new URL('../../scripts/swarmboot.ts', import.meta.url));
@@ -71,6 +72,29 @@ export async function published(...args: readonly string[]): Promise<CatalogEntr
   const { status, out, err } = await swarmboot(['publish', ...args, '--json']);
   assert.equal(status, 0, err);
   return parseCatalogEntry(JSON.parse(out));
+}
+
+/** A new repository with one image, `bytes` of noise as a tarball that is not compressed. */
+export async function noiseRepository(
+  t: { after(done: () => void): void },
+  bytes: number,
+): Promise<{ repo: string; entry: CatalogEntry; tarball: string }> {
+  const folder = scratch(t);
+  const [repo, tree] = [path.join(folder, 'repo'), path.join(folder, 'tree')];
+  fs.mkdirSync(tree);
+  fs.writeFileSync(path.join(tree, 'noise'), noise(bytes, 7));
+  const entry = await published(
+    'one',
+    '--kind',
+    'image',
+    '--from',
+    tree,
+    '--repo',
+    repo,
+    '--compress',
+    'none',
+  );
+  return { repo, entry, tarball: path.join(repo, 'tarballs', entry.file) };
 }
 
 /** Every file below `folder`, with what it holds. */

@@ -2,7 +2,7 @@
 
 import { deepEqual, equal, match, ok } from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import http, { type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -11,30 +11,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MIB } from '../../agent/core/units.ts';
 import { SERVER_BOUNDS } from '../../scripts/core/bounds.ts';
 import { Tarballs } from '../../scripts/tarballs.ts';
-import { noise, scratch } from '../content.ts';
 import { closedSite, MAC } from './closedsite.ts';
-import { published } from './commands.ts';
+import { noiseRepository } from './commands.ts';
 import { serveRepository } from './server.ts';
 
 test('a tarball is given whole, in parts, and by its head; nothing else below its folder is', async (t) => {
-  const folder = scratch(t);
-  const [repo, tree] = [join(folder, 'repo'), join(folder, 'tree')];
-  mkdirSync(tree);
-  writeFileSync(join(tree, 'noise'), noise(MIB, 7));
-  const entry = await published(
-    'one',
-    '--kind',
-    'image',
-    '--from',
-    tree,
-    '--repo',
-    repo,
-    '--compress',
-    'none',
-  );
+  const { repo, entry, tarball } = await noiseRepository(t, MIB);
   const server = await serveRepository(t, repo);
   await server.manifest(({ entries }) => entries.length === 1);
-  const bytes = readFileSync(join(repo, 'tarballs', entry.file));
+  const bytes = readFileSync(tarball);
   const url = `${server.url}/tarballs/${entry.file}`;
   const ask = async (range?: string, method = 'GET') => {
     const response = await fetch(url, { method, headers: range === undefined ? {} : { range } });

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import {
   closeSync,
   existsSync,
-  mkdirSync,
   openSync,
   readFileSync,
   statSync,
@@ -12,35 +11,15 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseTorrent } from '../../agent/core/metainfo.ts';
 import { BLOCK_BYTES, MIB } from '../../agent/core/units.ts';
 import { digests } from '../../agent/io/digest.ts';
 import { WatchedStore } from '../../scripts/watched.ts';
 import { makeTorrent, noise, scratch } from '../content.ts';
-import { published } from './commands.ts';
+import { noiseRepository } from './commands.ts';
 import { type Served, serveRepository } from './server.ts';
-
-/** A repository with one image, and its tarball. */
-async function repository(t: TestContext) {
-  const folder = scratch(t);
-  const [repo, tree] = [join(folder, 'repo'), join(folder, 'tree')];
-  mkdirSync(tree);
-  writeFileSync(join(tree, 'noise'), noise(2 * MIB, 7));
-  const entry = await published(
-    'one',
-    '--kind',
-    'image',
-    '--from',
-    tree,
-    '--repo',
-    repo,
-    '--compress',
-    'none',
-  );
-  return { repo, tarball: join(repo, 'tarballs', entry.file) };
-}
 
 async function said(server: Served, pattern: RegExp): Promise<void> {
   while (!pattern.test(server.said())) await sleep(20);
@@ -84,7 +63,7 @@ test('a tarball that is changed beneath the seeder is no longer given, by the ve
 });
 
 test('serve stops seeding what is changed beneath it, says so, and offers it again when it is put back', async (t) => {
-  const { repo, tarball } = await repository(t);
+  const { repo, tarball } = await noiseRepository(t, 2 * MIB);
   const server = await serveRepository(t, repo);
   await said(server, /seeding image one/);
   const before = readFileSync(tarball);
@@ -99,7 +78,7 @@ test('serve stops seeding what is changed beneath it, says so, and offers it aga
 });
 
 test('a server that starts again reads only what was touched meanwhile, and gives none of it that is not whole', async (t) => {
-  const { repo, tarball } = await repository(t);
+  const { repo, tarball } = await noiseRepository(t, 2 * MIB);
   const first = await serveRepository(t, repo);
   await said(first, /seeding image one/);
   await remembered(repo);
