@@ -139,10 +139,11 @@ async function stopDnsmasq(): Promise<void> {
 /** A disk whose boot code says on the serial line that it runs. */
 function biosDisk(name: string): string {
   const sector = Buffer.alloc(512);
-  // The text at 0x7c16, byte by byte to port 0x3f8; then the machine halts.
-  sector.set([0xfc, 0x31, 0xc0, 0x8e, 0xd8, 0xbe, 0x16, 0x7c, 0xac, 0x84, 0xc0, 0x74, 0x06]);
-  sector.set([0xba, 0xf8, 0x03, 0xee, 0xeb, 0xf5, 0xf4, 0xeb, 0xfd], 13);
-  sector.write(OWN_DISK, 22);
+  // The text at 0x7c17, byte by byte to port 0x3f8; then the machine halts. Without interrupts, or SeaBIOS's timer
+  // would write what it still holds back of its own text into the middle of this one.
+  sector.set([0xfa, 0xfc, 0x31, 0xc0, 0x8e, 0xd8, 0xbe, 0x17, 0x7c, 0xac, 0x84, 0xc0, 0x74, 0x06]);
+  sector.set([0xba, 0xf8, 0x03, 0xee, 0xeb, 0xf5, 0xf4, 0xeb, 0xfd], 14);
+  sector.write(OWN_DISK, 23);
   sector.set([0x55, 0xaa], 510);
   const disk = join(folder, `${name}.img`);
   writeFileSync(disk, Buffer.concat([sector, Buffer.alloc(1024 * 1024)]));
